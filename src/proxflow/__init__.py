@@ -1,0 +1,92 @@
+"""proxflow: compare and transport probability measures known only through samples.
+
+    D_f^{Γ_L}(P‖Q) = inf over R of  D_f(R‖Q) + L·W1(P, R)
+
+is finite even for samples that never overlap, and its first variation is a potential φ with slope at most L.
+Everything here is one loop: where is the mass, which potential does (f, Γ) see there, move along -grad φ.
+
+Read in this order: `entropies` (f), `gamma` (function spaces), `divergences` (the pair), `flows` (movers),
+`evolution` (the loop), then `estimate` and `estimators`, which most people import from here.
+
+Names are loaded when first used, so that `import proxflow` takes no time.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from proxflow.divergences import Divergence
+    from proxflow.entropies import (
+        IPM,
+        KL,
+        Alpha,
+        ChiSquared,
+        Entropy,
+        JensenShannon,
+        ReverseKL,
+        SquaredHellinger,
+        cumulant,
+    )
+    from proxflow.estimate import DivergenceEstimate, divergence
+    from proxflow.estimators import ParticleTransport
+    from proxflow.evolution import Run, Stopping, evolve
+    from proxflow.flows import ConstantStep, DecayingStep, DivergenceStep, Particles
+    from proxflow.gamma import Gamma, GroupSort, Potential, SpectralNormalised, Unregularised
+    from proxflow.metrics import energy_distance, nearest_distance, oracle_ratio, wasserstein
+
+__version__ = "0.1.0"
+
+# The public names, by hand: name -> where it lives.
+_HOMES = {
+    "divergence": "estimate",
+    "DivergenceEstimate": "estimate",
+    "ParticleTransport": "estimators",
+    # the pieces
+    "Divergence": "divergences",
+    "evolve": "evolution",
+    "Run": "evolution",
+    "Stopping": "evolution",
+    "Particles": "flows",
+    "ConstantStep": "flows",
+    "DecayingStep": "flows",
+    "DivergenceStep": "flows",
+    "Gamma": "gamma",
+    "GroupSort": "gamma",
+    "Potential": "gamma",
+    "SpectralNormalised": "gamma",
+    "Unregularised": "gamma",
+    "Entropy": "entropies",
+    "KL": "entropies",
+    "Alpha": "entropies",
+    "ReverseKL": "entropies",
+    "JensenShannon": "entropies",
+    "SquaredHellinger": "entropies",
+    "ChiSquared": "entropies",
+    "IPM": "entropies",
+    "cumulant": "entropies",
+    # the referee
+    "wasserstein": "metrics",
+    "energy_distance": "metrics",
+    "oracle_ratio": "metrics",
+    "nearest_distance": "metrics",
+}
+
+__all__ = [  # noqa: RUF022 - in the order above: what most people want first
+    "divergence", "DivergenceEstimate", "ParticleTransport",
+    "Divergence", "evolve", "Run", "Stopping", "Particles", "ConstantStep", "DecayingStep", "DivergenceStep",
+    "Gamma", "GroupSort", "Potential", "SpectralNormalised", "Unregularised",
+    "Entropy", "KL", "Alpha", "ReverseKL", "JensenShannon", "SquaredHellinger", "ChiSquared", "IPM", "cumulant",
+    "wasserstein", "energy_distance", "oracle_ratio", "nearest_distance",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'proxflow' has no attribute {name!r}")
+    return getattr(import_module(f"proxflow.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

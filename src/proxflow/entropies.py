@@ -1,0 +1,395 @@
+"""Entropies f: how far one measure may be reweighted into another.
+
+    D_f(R‖Q) = E_Q[f(dR/dQ)],          f convex, f(1) = f'(1) = 0
+    Λ_f(v)   = inf over ν of  ν + mean f*(v - ν)
+
+The normalisation gives f*(0) = 0 and f*'(0) = 1, so the optimal ν solves mean f*'(v - ν) = 1, a monotone
+equation in one unknown. ν is solved, never trained; for KL, Λ is log-mean-exp. The proximal measure R* has
+density f*'(φ - ν) with respect to Q, whence the name `density`.
+
+Source: Birrell, Dupuis, Katsoulakis, Pantazis, Rey-Bellet, "(f, Γ)-divergences: interpolating between
+f-divergences and integral probability metrics", JMLR 23 (2022).
+
+Which one: KL by default. Alpha(order) with order > 1 for heavy tails, where KL would need exponential moments.
+IPM allows no reweighting at all and leaves the pure metric (W1, MMD).
+
+For the entropies that are not superlinear (alpha below 1, reverse KL, Jensen-Shannon, Hellinger) R lives on
+the target's points here and two Diracs still cost L|y - x|. Other texts let mass outside Q's support pay a
+recession cost instead and get smaller values.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.scipy.special import xlogy
+
+from proxflow.validation import check_choice, check_positive
+
+__all__ = [
+    "IPM",
+    "KL",
+    "NAMES",
+    "Alpha",
+    "ChiSquared",
+    "Entropy",
+    "JensenShannon",
+    "ReverseKL",
+    "SquaredHellinger",
+    "cumulant",
+    "entropy",
+    "normaliser",
+]
+
+
+@runtime_checkable
+class Entropy(Protocol):
+    """A convex f with f(1) = f'(1) = 0, as four elementwise formulas and the edge of its conjugate's domain.
+
+    Write a new one as a frozen dataclass (it must be hashable: compiled functions are cached by it) with
+    these members, and add it to the table in `tests/laws/tables.py`, which checks every law.
+    """
+
+    @property
+    def upper(self) -> float:
+        """The supremum of the domain of f*, possibly inf."""
+
+    def __call__(self, t: Array) -> Array:
+        """f(t); inf outside the domain."""
+
+    def derivative(self, t: Array) -> Array:
+        """f'(t) for t > 0, the inverse of `density`."""
+
+    def conjugate(self, s: Array) -> Array:
+        """f*(s) for s < upper."""
+
+    def excess(self, s: Array) -> Array:
+        """f*'(s) - 1, accurate near s = 0."""
+
+
+def density(f: Entropy, s: Array) -> Array:
+    """f*'(s): the density dR/dQ that a potential of height s = φ - ν asks for."""
+    return 1.0 + f.excess(s)
+
+
+def _on(domain: Array, values: Array) -> Array:
+    return jnp.where(domain, values, jnp.inf)
+
+
+@dataclass(frozen=True)
+class KL:
+    """Kullback-Leibler: f(t) = t log t - t + 1, f*(s) = e^s - 1."""
+
+    upper = math.inf
+
+    def __call__(self, t: Array) -> Array:
+        return _on(t >= 0, xlogy(jnp.maximum(t, 0), jnp.maximum(t, 0)) - t + 1)
+
+    def derivative(self, t: Array) -> Array:
+        return jnp.log(t)
+
+    def conjugate(self, s: Array) -> Array:
+        return jnp.expm1(s)
+
+    def excess(self, s: Array) -> Array:
+        return jnp.expm1(s)
+
+
+@dataclass(frozen=True)
+class Alpha:
+    """Alpha-divergence: f(t) = (t^a - a t + a - 1) / (a (a - 1)), for an order a > 0, a ≠ 1.
+
+    f*(s) = (max(0, 1 + (a - 1) s)^(a / (a - 1)) - 1) / a. Orders above 1 are superlinear and suit heavy tails;
+    orders below 1 have f* = inf beyond 1 / (1 - a). As a → 1 it becomes KL.
+    """
+
+    order: float = 2.0
+
+    def __post_init__(self) -> None:
+        check_positive(self.order, "the order alpha")
+        if self.order == 1:
+            raise ValueError("alpha = 1 is the Kullback-Leibler divergence: use f='kl'.")
+
+    @property
+    def upper(self) -> float:
+        return math.inf if self.order > 1 else 1 / (1 - self.order)
+
+    def __call__(self, t: Array) -> Array:
+        a = self.order
+        return _on(t >= 0, (jnp.maximum(t, 0) ** a - a * t + a - 1) / (a * (a - 1)))
+
+    def derivative(self, t: Array) -> Array:
+        a = self.order
+        return jnp.expm1((a - 1) * jnp.log(t)) / (a - 1)
+
+    def conjugate(self, s: Array) -> Array:
+        a = self.order
+        return self._power(s, a / (a - 1)) / a
+
+    def excess(self, s: Array) -> Array:
+        return self._power(s, 1 / (self.order - 1))
+
+    def _power(self, s: Array, exponent: float) -> Array:
+        """max(0, 1 + (a - 1) s)^exponent - 1, without cancellation at s = 0 nor NaN slopes at the kink."""
+        inside = 1 + (self.order - 1) * s > 0
+        safe = jnp.where(inside, (self.order - 1) * s, 0.0)
+        outside = -1.0 if exponent > 0 else jnp.inf
+        return jnp.where(inside, jnp.expm1(exponent * jnp.log1p(safe)), outside)
+
+
+@dataclass(frozen=True)
+class ReverseKL:
+    """Reverse Kullback-Leibler: f(t) = -log t + t - 1, f*(s) = -log(1 - s)."""
+
+    upper = 1.0
+
+    def __call__(self, t: Array) -> Array:
+        return _on(t > 0, -jnp.log(jnp.where(t > 0, t, 1)) + t - 1)
+
+    def derivative(self, t: Array) -> Array:
+        return 1 - 1 / t
+
+    def conjugate(self, s: Array) -> Array:
+        return _on(s < 1, -jnp.log1p(-jnp.where(s < 1, s, 0)))
+
+    def excess(self, s: Array) -> Array:
+        safe = jnp.where(s < 1, s, 0)
+        return _on(s < 1, safe / (1 - safe))
+
+
+@dataclass(frozen=True)
+class JensenShannon:
+    """Jensen-Shannon: f(t) = t log t - (t + 1) log((t + 1) / 2), f*(s) = -log(2 - e^s)."""
+
+    upper = math.log(2.0)
+
+    def __call__(self, t: Array) -> Array:
+        safe = jnp.maximum(t, 0)
+        return _on(t >= 0, xlogy(safe, safe) - (safe + 1) * jnp.log((safe + 1) / 2))
+
+    def derivative(self, t: Array) -> Array:
+        return -jnp.log((1 + 1 / t) / 2)
+
+    def conjugate(self, s: Array) -> Array:
+        inside = s < self.upper
+        return _on(inside, -jnp.log1p(-jnp.expm1(jnp.where(inside, s, 0))))
+
+    def excess(self, s: Array) -> Array:
+        inside = s < self.upper
+        growth = jnp.expm1(jnp.where(inside, s, 0))
+        return _on(inside, 2 * growth / (1 - growth))
+
+
+@dataclass(frozen=True)
+class SquaredHellinger:
+    """Squared Hellinger: f(t) = (√t - 1)², f*(s) = s / (1 - s)."""
+
+    upper = 1.0
+
+    def __call__(self, t: Array) -> Array:
+        return _on(t >= 0, (jnp.sqrt(jnp.maximum(t, 0)) - 1) ** 2)
+
+    def derivative(self, t: Array) -> Array:
+        return 1 - 1 / jnp.sqrt(t)
+
+    def conjugate(self, s: Array) -> Array:
+        safe = jnp.where(s < 1, s, 0)
+        return _on(s < 1, safe / (1 - safe))
+
+    def excess(self, s: Array) -> Array:
+        safe = jnp.where(s < 1, s, 0)
+        return _on(s < 1, safe * (2 - safe) / (1 - safe) ** 2)
+
+
+@dataclass(frozen=True)
+class ChiSquared:
+    """Pearson's chi-squared: f(t) = (t - 1)², f*(s) = s + s²/4, and -1 below s = -2."""
+
+    upper = math.inf
+
+    def __call__(self, t: Array) -> Array:
+        return _on(t >= 0, (t - 1) ** 2)
+
+    def derivative(self, t: Array) -> Array:
+        return 2 * (t - 1)
+
+    def conjugate(self, s: Array) -> Array:
+        floor = jnp.maximum(s, -2.0)
+        return floor + floor**2 / 4
+
+    def excess(self, s: Array) -> Array:
+        return jnp.maximum(s / 2, -1.0)
+
+
+@dataclass(frozen=True)
+class IPM:
+    """No reweighting: f = 0 at t = 1 and inf elsewhere, f*(s) = s. Leaves the integral probability metric.
+
+    With Lipschitz potentials the divergence is L·W1; with an RKHS ball it is the maximum mean discrepancy.
+    """
+
+    upper = math.inf
+
+    def __call__(self, t: Array) -> Array:
+        return _on(t == 1, jnp.zeros_like(t))
+
+    def derivative(self, t: Array) -> Array:
+        return jnp.zeros_like(t)
+
+    def conjugate(self, s: Array) -> Array:
+        return s
+
+    def excess(self, s: Array) -> Array:
+        return jnp.zeros_like(s)
+
+
+_ENTROPIES = {
+    "kl": KL,
+    "alpha": Alpha,
+    "reverse_kl": ReverseKL,
+    "js": JensenShannon,
+    "hellinger": SquaredHellinger,
+    "chi2": ChiSquared,
+    "ipm": IPM,
+}
+NAMES: tuple[str, ...] = tuple(_ENTROPIES)
+
+
+def entropy(f: str | Entropy, alpha: float | None = None) -> Entropy:
+    """Return the entropy of that name; an Entropy passes through.
+
+    Parameters
+    ----------
+    f
+        One of "kl", "alpha", "reverse_kl", "js", "hellinger", "chi2", "ipm", or an `Entropy`.
+    alpha
+        The order, for "alpha" only (2 if not given).
+
+    Raises
+    ------
+    ValueError
+        An unknown name (the valid ones are listed), or an order for an entropy that has none.
+
+    Examples
+    --------
+    >>> entropy("alpha", 1.5)
+    Alpha(order=1.5)
+    """
+    if not isinstance(f, str):
+        if not isinstance(f, Entropy):
+            raise ValueError(f"f must be one of {', '.join(NAMES)}, or an Entropy; got {f!r}.")
+        chosen: Entropy = f
+    else:
+        check_choice(f, "f", NAMES)
+        if f == "alpha" and alpha is not None:
+            return Alpha(alpha)
+        chosen = _ENTROPIES[f]()
+    if alpha is not None:
+        raise ValueError(f"alpha = {alpha} goes with f='alpha'; {f!r} has no order.")
+    return chosen
+
+
+def cumulant(f: Entropy, values: Array) -> tuple[Array, Array]:
+    """Return (Λ_f(v), ν) for a potential's values v on the target, shape (n,): two scalars.
+
+    Λ_f(v) = ν + mean f*(v - ν) at the ν where mean f*'(v - ν) = 1. Exact for KL (log-mean-exp) and IPM (mean);
+    elsewhere ν is solved to float precision. Differentiable, to any order for smooth f: the gradient of Λ with
+    respect to v_j is f*'(v_j - ν) / n. For IPM every ν serves; the mean is returned.
+
+    Examples
+    --------
+    >>> value, nu = cumulant(ReverseKL(), jnp.asarray([0.0, 1.0, 5.0]))
+    >>> bool(abs(jnp.mean(density(ReverseKL(), jnp.asarray([0.0, 1.0, 5.0]) - nu)) - 1) < 1e-5)
+    True
+    """
+    values = jnp.asarray(values)
+    if isinstance(f, KL):
+        level = _log_mean_exp(values)
+        return level, level
+    if isinstance(f, IPM):
+        level = jnp.mean(values)
+        return level, level
+    return _legendre(f, values), normaliser(f, values)
+
+
+def _log_mean_exp(values: Array) -> Array:
+    # log(1 + mean(e^w - 1)) keeps the digits of small spreads, log(mean e^w) those of large ones.
+    top = jax.lax.stop_gradient(jnp.max(values))
+    centred = values - top
+    mean = jnp.mean(jnp.expm1(centred))
+    near = mean > -0.5
+    close = jnp.log1p(jnp.where(near, mean, 0.0))
+    far = jnp.log(jnp.where(near, 1.0, jnp.mean(jnp.exp(centred))))
+    return top + jnp.where(near, close, far)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _legendre(f: Entropy, values: Array) -> Array:
+    top = jnp.max(values)
+    drop = _solve_drop(f, values - top)
+    return top - drop + jnp.mean(f.conjugate(values - top + drop))
+
+
+@_legendre.defjvp
+def _legendre_jvp(
+    f: Entropy, primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[Array, Array]:  # the envelope theorem: ν does not move the value
+    (values,), (tangent,) = primals, tangents
+    return _legendre(f, values), jnp.mean(density(f, values - normaliser(f, values)) * tangent)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def normaliser(f: Entropy, values: Array) -> Array:
+    """The ν with mean f*'(v - ν) = 1, shape (n,) to scalar: where φ is cut so that R* has mass one."""
+    top = jnp.max(values)
+    return top - _solve_drop(f, values - top)
+
+
+@normaliser.defjvp
+def _normaliser_jvp(f: Entropy, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (values,), (tangent,) = primals, tangents
+    nu = normaliser(f, values)
+    _, curvature = jax.jvp(f.excess, (values - nu,), (jnp.ones_like(values),))
+    return nu, jnp.sum(curvature * tangent) / jnp.sum(curvature)
+
+
+def _solve_drop(f: Entropy, centred: Array) -> Array:
+    """Solve mean f*'(w + drop) = 1 for drop = max v - ν >= 0, where w = v - max v <= 0.
+
+    Measured from the maximum, because there the root is bracketed by [0, min(range, f'(n))]: at f'(n) the
+    largest sample alone has mass one. All of the bracket lies inside f*'s domain, so nothing overflows.
+    Newton steps, each aimed a rounding error past the root so that the bracket closes from both sides; every
+    fourth step bisects, because a kink (alpha above 2) can make Newton crawl. Only a closed bracket ends it.
+    """
+    dtype = centred.dtype
+    count = jnp.asarray(centred.size, dtype)
+    reach = jnp.maximum(jnp.minimum(-jnp.min(centred), f.derivative(count)), 0)
+    tolerance = jnp.finfo(dtype).eps * reach
+
+    def mean_excess(drop: Array) -> Array:
+        return jnp.mean(f.excess(centred + drop))
+
+    def unfinished(state: tuple[Array, ...]) -> Array:
+        low, high, _, iteration = state
+        return (iteration < 200) & (high - low > 2 * tolerance)
+
+    def improve(state: tuple[Array, ...]) -> tuple[Array, ...]:
+        low, high, drop, iteration = state
+        excess, slope = jax.jvp(mean_excess, (drop,), (jnp.ones_like(drop),))
+        low = jnp.where(excess <= 0, drop, low)
+        high = jnp.where(excess >= 0, drop, high)
+        newton = drop - excess / slope - jnp.sign(excess) * tolerance
+        inside = (newton > low) & (newton < high)  # False for NaN too
+        proposal = jnp.where(inside & (iteration % 4 != 3), newton, 0.5 * (low + high))
+        return low, high, proposal, iteration + 1
+
+    low, high, _, _ = jax.lax.while_loop(
+        unfinished, improve, (jnp.zeros_like(reach), reach, reach, jnp.asarray(0))
+    )
+    return 0.5 * (low + high)

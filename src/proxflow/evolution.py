@@ -1,0 +1,223 @@
+"""The one loop: where is the mass, which potential does (f, Γ) see there, move along -grad φ.
+
+Steps are compiled in chunks; between chunks Python looks at the numbers, stops, calls back, shows progress. A
+chunk takes its length as an argument, so the last, shorter one compiles nothing new. Ctrl-C ends the run after
+the present chunk, a non-finite number ends it before; either way everything computed until then is returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from proxflow.divergences import Divergence
+from proxflow.flows.base import Flow, Report
+from proxflow.gamma.base import Potential
+from proxflow.progress import Progress
+from proxflow.targets import Samples, Target
+
+__all__ = ["Callback", "Run", "Stopping", "evolve"]
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """When a run has arrived.
+
+    fisher: stop once the Fisher information falls below this share of its largest value so far. stalled: stop
+    once the mean divergence over this many steps is not `progress` (a share) below that of the same number before.
+    """
+
+    fisher: float = 1e-4
+    stalled: int = 100
+    progress: float = 0.02
+
+    def verdict(self, history: dict[str, np.ndarray]) -> str | None:
+        """Return why the run should stop, or None."""
+        fisher, value = history["fisher"], history["value"]
+        if fisher[-1] < self.fisher * fisher.max():
+            return "arrived: the Fisher information is spent"
+        n = self.stalled
+        if n and len(value) >= 2 * n:
+            recent, before = value[-n:].mean(), value[-2 * n : -n].mean()
+            if recent > (1 - self.progress) * before:
+                return f"arrived: the divergence stalled over {n} steps"
+        return None
+
+
+@dataclass
+class Run:
+    """A flow in progress or at its end: all that continuing or replaying it takes."""
+
+    state: Any
+    memory: Any
+    key: Array
+    step: int = 0
+    history: dict[str, np.ndarray] = field(default_factory=lambda: {k: np.empty(0) for k in Report._fields})
+    stopped: str = ""
+    potentials: list[tuple[Potential, ...]] = field(default_factory=list)  # one stack per chunk, if recorded
+
+
+Callback = Callable[[Run], bool | None]
+
+
+@partial(jax.jit, static_argnames=("length", "record"))
+def _chunk(
+    flow: Flow, divergence: Divergence, target: Target, state: Any, memory: Any, key: Array,
+    first: Any, count: Any, warm_up: Any, *, length: int, record: bool,
+) -> tuple[Any, Any, Array, Array, Any]:  # fmt: skip
+    """Take `count` <= `length` steps; reports and potentials come stacked, `length` long."""
+
+    def step(index: Array, state: Any, memory: Any) -> tuple[Any, Any, Report, Any]:
+        # Folding the step's number into the key makes a resumed run draw what an unbroken one would.
+        cloud_q = target.draw(jax.random.fold_in(key, index))
+
+        def drive(cloud: Array, memory: Any) -> tuple[Potential, Array, Any]:
+            ascents = jnp.where(index == 0, warm_up, 1)
+            memory = jax.lax.fori_loop(0, ascents, lambda _, m: divergence.fit(cloud, cloud_q, m), memory)
+            return divergence.variation(cloud, memory), divergence.value(cloud, cloud_q, memory), memory
+
+        state, memory, report, potentials = flow.step(state, drive, memory, index)
+        return state, memory, report, potentials if record else None
+
+    def body(i: Array, carry: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+        state, memory, kept = carry
+        state, memory, *outcome = step(first + i, state, memory)
+        kept = jax.tree.map(lambda buffer, leaf: buffer.at[i].set(leaf), kept, outcome)
+        return state, memory, kept
+
+    _, _, *shapes = jax.eval_shape(step, first, state, memory)
+    kept = jax.tree.map(lambda leaf: jnp.zeros((length, *leaf.shape), leaf.dtype), shapes)
+    state, memory, (reports, potentials) = jax.lax.fori_loop(0, count, body, (state, memory, kept))
+    finite = jnp.all(jnp.isfinite(flow.cloud(state)))
+    return state, memory, jnp.stack(reports), finite, potentials  # one array of numbers: one transfer a chunk
+
+
+def evolve(
+    flow: Flow,
+    divergence: Divergence,
+    source: Any,
+    target: Any,
+    *,
+    steps: int = 500,
+    key: Array | None = None,
+    warm_up: int = 20,
+    chunk: int = 50,
+    stopping: Stopping | None = None,
+    callbacks: Sequence[Callback] = (),
+    record: bool = False,
+    progress: bool = False,
+    resume: Run | None = None,
+) -> Run:
+    """Move mass from source to target and return the run.
+
+    Parameters
+    ----------
+    flow, divergence
+        The mover, and the pair (f, Γ) whose potential drives it.
+    source
+        First positions, shape (m, d).
+    target
+        A `Target`, or samples of shape (n, d).
+    steps
+        The most steps to take (in all, if resumed).
+    key
+        A JAX random key; the same key gives the same bits on the same machine.
+    warm_up
+        Ascents of the potential before the first step (afterwards one per stage).
+    chunk
+        The most steps taken between two looks at the numbers (stopping, callbacks, progress). The first looks
+        come sooner.
+    stopping
+        When to stop early; None never does.
+    callbacks
+        Called with the run before the first step and after every chunk; one that returns True stops the run.
+    record
+        Keep every step's potentials, to replay the run on other points.
+    progress
+        Show a progress bar (on a terminal only).
+    resume
+        A run to continue.
+
+    Examples
+    --------
+    >>> import jax, numpy as np
+    >>> from proxflow.divergences import Divergence
+    >>> from proxflow.flows import Particles
+    >>> from proxflow.gamma import GroupSort
+    >>> x = np.random.default_rng(0).normal(size=(50, 2))
+    >>> run = evolve(Particles(), Divergence(GroupSort(L=1.0, width=16)), x + 5, x, steps=20)
+    >>> run.step, bool(run.history["value"][-1] < run.history["value"][0])
+    (20, True)
+    """
+    target = target if isinstance(target, Target) else Samples(jnp.asarray(target, jnp.float32))
+    run = resume or _begin(flow, divergence, source, target, jax.random.key(0) if key is None else key)
+    with Progress("transporting", steps, visible=progress) as bar:
+        run.stopped = "interrupted" if any([callback(run) for callback in callbacks]) else ""
+        try:
+            while run.step < steps and not run.stopped:
+                count = min(_next_chunk(run.step, chunk), steps - run.step)
+                _take(run, flow, divergence, target, count, chunk, warm_up, record)
+                if run.stopped:
+                    break
+                bar.update(run.step, f"divergence {run.history['value'][-1]:.4g}")
+                if any([callback(run) for callback in callbacks]):
+                    run.stopped = "a callback asked to stop"
+                elif stopping is not None:
+                    run.stopped = stopping.verdict(run.history) or ""
+        except KeyboardInterrupt:
+            run.stopped = "interrupted"
+    run.stopped = run.stopped or f"all {steps} steps taken"
+    return run
+
+
+def _begin(flow: Flow, divergence: Divergence, source: Any, target: Target, key: Array) -> Run:
+    return Run(*_first(flow, divergence, jnp.asarray(source, jnp.float32), target, key))
+
+
+@jax.jit
+def _first(
+    flow: Flow, divergence: Divergence, source: Array, target: Target, key: Array
+) -> tuple[Any, Any, Array]:
+    key, init_key = jax.random.split(key)
+    return flow.init(source), divergence.init(init_key, source, target.draw(init_key)), key
+
+
+def _next_chunk(step: int, longest: int) -> int:
+    """Look often at first, when most of the motion happens, and ever more seldom later."""
+    return min(longest, 1 + step // 4)
+
+
+def _take(
+    run: Run,
+    flow: Flow,
+    divergence: Divergence,
+    target: Target,
+    count: int,
+    length: int,
+    warm_up: int,
+    record: bool,
+) -> None:
+    """Advance the run by one chunk, all or nothing."""
+    state, memory, reports, cloud_is_finite, potentials = _chunk(
+        flow, divergence, target, run.state, run.memory, run.key,
+        np.int32(run.step), np.int32(count), np.int32(warm_up), length=length, record=record,
+    )  # fmt: skip
+    rows = np.asarray(reports)[:, :count]
+    finite = np.isfinite(rows).all(axis=0)
+    if not (finite.all() and cloud_is_finite):
+        broken = run.step + (count if finite.all() else int(np.argmin(finite)) + 1)
+        run.stopped = f"non-finite numbers at step {broken}; kept the state after step {run.step}"
+        return
+    run.state, run.memory, run.step = state, memory, run.step + count
+    run.history = {
+        name: np.concatenate([run.history[name], row]) for name, row in zip(Report._fields, rows, strict=True)
+    }
+    if record:
+        run.potentials.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:count], potentials))

@@ -1,0 +1,65 @@
+"""What a function space Γ and its potentials promise.
+
+A potential φ maps a cloud of shape (n, d) to its values, shape (n,). It takes whole clouds, not one point to be
+vmapped: networks then keep features first, which measured 1.5 times faster on a CPU.
+
+A Gamma holds hyperparameters only. What is trained lives in a state that goes in and comes out, of the same
+shapes from the start:
+
+    init(key, particles, target)            -> state
+    ascend(objective, particles, target, state) -> state      climb a concave functional of φ inside Γ
+    potential(state)                        -> Potential
+    lipschitz_bound(potential)              -> a proven bound on its slope, inf if there is none
+
+The laws, tested over all instances: measured slopes stay below the bound; the bound stays below L; an ascent
+raises the objective; translating or rescaling the data moves the potential with them.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+__all__ = ["Gamma", "Objective", "Potential", "gradients"]
+
+# (φ on the ascending cloud, φ on the reference cloud) -> the functional to maximise
+Objective = Callable[[Array, Array], Array]
+
+
+class Potential(eqx.Module):
+    """A function on R^d, as a pytree: call it on a cloud of shape (n, d) to get n values."""
+
+    @abc.abstractmethod
+    def __call__(self, points: Array) -> Array:
+        """Values at the points, shape (n,)."""
+
+
+def gradients(potential: Potential, points: Array) -> Array:
+    """Gradients of the potential at each point, shape (n, d)."""
+    return jax.grad(lambda cloud: jnp.sum(potential(cloud)))(points)
+
+
+class Gamma(eqx.Module):
+    """A space of potentials and the way to climb in it."""
+
+    @abc.abstractmethod
+    def init(self, key: Array, particles: Array, target: Array) -> Any:
+        """Return a first state; it also fixes the centre and scale of the data."""
+
+    @abc.abstractmethod
+    def ascend(self, objective: Objective, particles: Array, target: Array, state: Any) -> Any:
+        """Return the state after a few updates that raise objective(φ(particles), φ(target))."""
+
+    @abc.abstractmethod
+    def potential(self, state: Any) -> Potential:
+        """Return the potential that the state stands for."""
+
+    @abc.abstractmethod
+    def lipschitz_bound(self, potential: Potential) -> float:
+        """Return a certified bound on the potential's slope, from its float64 weights; inf if there is none."""

@@ -1,0 +1,158 @@
+"""Dense networks as potentials, and Adam climbing in them: what all network spaces share.
+
+    φ(x) = s L ψ((x - c) / s),      ψ = w_k σ(... σ(W_1 u + b_1) ...)
+
+c and s are the data's centre and scale, so ψ always sees standardised inputs and users never rescale. A space
+differs from another in its activation σ and in the set its weights are projected onto after every update.
+Activations are bent so that |σ'| <= 1: with ‖W_i‖₂ <= 1 the slope of φ is at most L.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from proxflow.gamma.base import Objective, Potential
+
+__all__ = ["Network", "NetworkPotential", "NetworkState", "adam_ascent", "new_state", "spectral_bound"]
+
+Weights = tuple[Array, ...]
+Projection = Callable[[Weights, Any], tuple[Weights, Any]]
+
+
+def group_sort(height: Array) -> Array:
+    """GroupSort(2) after rotating each pair by 45 degrees: half the units pass, half pass as |.|.
+
+    max(a, b) and min(a, b) are ((a+b) ± |a-b|) / 2, so between orthonormal layers sorting pairs and taking
+    absolute values of every second unit are the same family of networks (Anil et al. 2019). This one is
+    2.5 times faster, for there is no shuffling of units.
+    """
+    half = height.shape[0] // 2
+    return jnp.concatenate([height[:half], jnp.abs(height[half:])])
+
+
+def smooth_relu(height: Array, width: float = 0.1) -> Array:
+    """ReLU with a C² bend on [0, 2 width]: 0, then x²/(4ε) + ε (cos(πx/ε) - 1)/(2π²), then x - ε."""
+    bend = height**2 / (4 * width) + width * (jnp.cos(jnp.pi * height / width) - 1) / (2 * jnp.pi**2)
+    return jnp.where(height <= 0, 0.0, jnp.where(height < 2 * width, bend, height - width))
+
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "group_sort": group_sort,
+    "relu": jax.nn.relu,
+    "leaky_relu": lambda height: jnp.maximum(height, 0.2 * height),
+    "smooth_relu": smooth_relu,
+}
+
+
+class Network(eqx.Module):
+    """Weights W_i of shape (out, in) and biases (out, 1) of the hidden layers; the last layer has no bias.
+
+    A bias there would shift φ by a constant, which no divergence sees.
+    """
+
+    weights: Weights
+    biases: tuple[Array, ...]
+
+
+class NetworkPotential(Potential):
+    """φ(x) = s L ψ((x - c) / s)."""
+
+    network: Network
+    centre: Array
+    scale: Array
+    slope: Array
+    activation: str = eqx.field(static=True)
+
+    def __call__(self, points: Array) -> Array:
+        activate = ACTIVATIONS[self.activation]
+        height = ((points - self.centre) / self.scale).T  # features first: contiguous rows per unit
+        for weight, bias in zip(self.network.weights[:-1], self.network.biases, strict=True):
+            height = activate(weight @ height + bias)
+        return (self.slope * self.scale) * (self.network.weights[-1] @ height)[0]
+
+
+class NetworkState(NamedTuple):
+    """All that training changes, and where the data lie."""
+
+    network: Network
+    adam: optax.OptState
+    auxiliary: Any  # what a projection remembers between updates, () if nothing
+    centre: Array
+    scale: Array
+
+
+def new_state(
+    key: Array, particles: Array, target: Array, width: int, depth: int, auxiliary: Callable[[Weights], Any]
+) -> NetworkState:
+    """Return a state with random orthonormal weights, zero biases and the pooled data's centre and scale."""
+    sizes = [particles.shape[1]] + [width] * depth + [1]
+    keys = jax.random.split(key, len(sizes) - 1)
+    initialise = jax.nn.initializers.orthogonal()
+    weights = tuple(
+        initialise(k, (after, before), particles.dtype)
+        for k, before, after in zip(keys, sizes[:-1], sizes[1:], strict=True)
+    )
+    network = Network(weights, tuple(jnp.zeros((size, 1), particles.dtype) for size in sizes[1:-1]))
+    # Each cloud counts half, whatever its size: the network must see both.
+    centre = 0.5 * (jnp.mean(particles, 0) + jnp.mean(target, 0))
+    spread = 0.5 * (jnp.mean((particles - centre) ** 2) + jnp.mean((target - centre) ** 2))
+    scale = jnp.sqrt(jnp.where(spread > 0, spread, 1.0))
+    return NetworkState(network, _adam().init(network), auxiliary(weights), centre, scale)
+
+
+def _adam() -> optax.GradientTransformation:
+    return optax.scale_by_adam()
+
+
+def adam_ascent(
+    objective: Objective,
+    to_potential: Callable[[NetworkState], NetworkPotential],
+    project: Projection,
+    particles: Array,
+    target: Array,
+    state: NetworkState,
+    *,
+    updates: int,
+    learning_rate: Array | float,
+    horizon: Array | float | None,
+) -> NetworkState:
+    """Return the state after `updates` Adam steps up the objective, projected after each.
+
+    With a horizon the learning rate falls to zero over that many updates, along a cosine: for one divergence to
+    be computed well. Without, it is constant: for a potential that must keep following its particles.
+    """
+    both = jnp.concatenate([particles, target])  # one pass through the network instead of two
+    count = particles.shape[0]
+    adam = _adam()
+
+    def loss(network: Network, state: NetworkState) -> Array:
+        potential = to_potential(state._replace(network=network))
+        values = potential(both)
+        # In units of s L the gradients are of order one whatever the data's units.
+        return -objective(values[:count], values[count:]) / (potential.slope * potential.scale)
+
+    def update(_: Array, state: NetworkState) -> NetworkState:
+        gradient = jax.grad(loss)(state.network, state)
+        direction, memory = adam.update(gradient, state.adam)
+        rate = learning_rate
+        if horizon is not None:
+            rate *= 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(memory.count / horizon, 1.0)))
+        moved = jax.tree.map(lambda w, d: w - rate * d, state.network, direction)
+        weights, auxiliary = project(moved.weights, state.auxiliary)
+        return state._replace(network=Network(weights, moved.biases), adam=memory, auxiliary=auxiliary)
+
+    return jax.lax.fori_loop(0, updates, update, state)
+
+
+def spectral_bound(potential: NetworkPotential) -> float:
+    """L times the product of the layers' largest singular values, computed exactly in float64."""
+    norms = [np.linalg.norm(np.asarray(w, np.float64), 2) for w in potential.network.weights]
+    return float(potential.slope) * float(np.prod(norms))

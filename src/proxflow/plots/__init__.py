@@ -1,0 +1,34 @@
+"""Pictures of a run: plain functions of arrays that return a matplotlib ``Figure``.
+
+Plots take arrays, never runs or configurations, so each can be called on data from anywhere. None of them
+touches pyplot or any other global state: they work without a display and from several threads.
+
+| question | function |
+| --- | --- |
+| where did the particles go? | `particles_over_time`, `animation` |
+| has it converged? | `convergence` |
+| what do the new images look like? | `image_grid` |
+| are they copies? | `image_comparison`, `nearest_distances` |
+| which features still differ? | `marginals` |
+
+Bad at: more than three features, where a cloud is seen through its target's first two principal components
+and may differ in all the others; `marginals` and the numbers of a report are there for that.
+"""
+
+from proxflow.plots.animate import animation
+from proxflow.plots.curves import convergence
+from proxflow.plots.images import image_comparison, image_grid
+from proxflow.plots.particles import particles_over_time
+from proxflow.plots.samples import marginals, nearest_distances
+from proxflow.plots.style import save_figure
+
+__all__ = [
+    "animation",
+    "convergence",
+    "image_comparison",
+    "image_grid",
+    "marginals",
+    "nearest_distances",
+    "particles_over_time",
+    "save_figure",
+]

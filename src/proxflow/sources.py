@@ -1,0 +1,29 @@
+"""Where particles start: a Gaussian matched to the data, a uniform box, or the user's own points."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from proxflow.validation import check_choice
+
+__all__ = ["SOURCES", "draw_source"]
+
+SOURCES = ("gaussian", "uniform")
+
+
+def draw_source(kind: str, target: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Draw `count` points, shape (count, d), from the source of that kind fitted to the target's samples.
+
+    "gaussian" has the target's mean and covariance; it is drawn as random mixtures of the centred samples, which
+    needs no d x d matrix and stays in their span. "uniform" fills the samples' bounding box.
+    """
+    check_choice(kind, "source", SOURCES)
+    rng = np.random.default_rng(seed)
+    if kind == "uniform":
+        return rng.uniform(target.min(axis=0), target.max(axis=0), size=(count, target.shape[1]))
+    centre = target.mean(axis=0)
+    samples, width = target.shape
+    if samples <= width:
+        return centre + rng.normal(size=(count, samples)) @ (target - centre) / np.sqrt(samples - 1)
+    factor = np.linalg.qr(target - centre, mode="r") / np.sqrt(samples - 1)  # factorᵀ factor = covariance
+    return centre + rng.normal(size=(count, width)) @ factor

@@ -1,0 +1,315 @@
+"""Run folders and files that are either whole or absent.
+
+    write to .proxflow-<token>-<name>  ->  fsync  ->  os.replace to <name>
+
+A rename within one folder is atomic (POSIX rename; os.replace on Windows), so a kill or a full disk leaves
+the old file or the new one, never half of one. Every OSError on the way becomes one ValueError line with the
+place. Bad at: durability of the rename when the power fails, and two runs in one folder (the last one wins).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gzip
+import itertools
+import json
+import math
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast, final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["RunFolder", "atomic_path", "default_name", "read_json", "write_csv", "write_json", "write_text"]
+
+_TEMPORARY = ".proxflow-"
+# What a run writes, and so all that overwriting may remove. settings.json marks the folder and goes last.
+_KNOWN = (f"{_TEMPORARY}*", "samples.*", "history.csv", "report.html", "report.json", "state.npz")
+_FIGURES = {".png", ".svg", ".pdf", ".gif"}
+_ROWS_AT_ONCE = 65536
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's words; NumPy reports a short write without an error number."""
+    if error.errno:
+        return os.strerror(error.errno)
+    return f"{(str(error).splitlines() or ['unknown error'])[0]} (is the disk full?)"
+
+
+@contextlib.contextmanager
+def _named_failure(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"cannot write {os.fspath(path)}: {_reason(error)}.") from error
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary sibling of path to write to; it takes path's name only once it is complete.
+
+    The sibling's name ends like path's, for writers that look at the suffix. Whatever goes wrong inside,
+    the sibling is removed and path stays as it was. A symbolic link is written through, not replaced.
+
+    Raises
+    ------
+    ValueError
+        The system refused ("cannot write X: No space left on device."), or path is a folder or a device.
+
+    Examples
+    --------
+    >>> folder = tempfile.mkdtemp()
+    >>> with atomic_path(folder + "/note.txt") as temporary:
+    ...     _ = temporary.write_text("whole")
+    >>> os.listdir(folder)
+    ['note.txt']
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f"{_TEMPORARY}{secrets.token_hex(4)}-{target.name}")
+    with _named_failure(path):
+        if target.exists():
+            if not target.is_file():  # root could replace /dev/null by a table
+                raise ValueError(f"cannot write {os.fspath(path)}: it is a folder or a device, not a file.")
+            if not os.access(target, os.W_OK):  # a rename would not ask
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        try:
+            # Not mkstemp: its files are private (0600), and results are to be shared as the umask says.
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            if target.exists():
+                shutil.copymode(target, temporary)
+            yield temporary
+            with open(temporary, "rb+") as handle:
+                os.fsync(handle.fileno())
+            os.replace(temporary, target)
+        finally:
+            with contextlib.suppress(
+                OSError
+            ):  # after success it is gone; after failure the first error counts
+                temporary.unlink()
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write text as UTF-8, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Write value as strict JSON in its own order; NaN and infinities become null.
+
+    Raises
+    ------
+    ValueError
+        A part of value has no JSON form, named by its place, or the system refused to write.
+
+    Examples
+    --------
+    >>> file = tempfile.mkdtemp() + "/settings.json"
+    >>> write_json(file, {"steps": np.int64(3), "loss": [0.5, float("nan")]})
+    >>> read_json(file)
+    {'steps': 3, 'loss': [0.5, None]}
+    """
+    text = json.dumps(_plain(value, "value"), indent=2, allow_nan=False, ensure_ascii=False)
+    write_text(path, text + "\n")
+
+
+def _plain(value: Any, place: str) -> Any:
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, (str, os.PathLike)):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part, f"{place}[{str(name)!r}]") for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part, f"{place}[{index}]") for index, part in enumerate(value)]
+    if isinstance(value, (set, frozenset)):
+        return _plain(sorted(value, key=str), place)
+    if hasattr(value, "__array__"):  # NumPy scalars, and arrays of NumPy or JAX
+        with contextlib.suppress(TypeError, ValueError):
+            array = np.asarray(value)
+            if array.dtype.kind not in "biufU":  # bfloat16 and its like
+                array = array.astype(np.float32, casting="safe")
+            return _plain(array.tolist(), place)
+    raise ValueError(f"{place} has no JSON form: {value!r:.80} is of type {type(value).__name__}.")
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    ValueError
+        The file cannot be read, is not UTF-8 text or not strict JSON (line and column named).
+    """
+    file = os.fspath(path)
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{file}: not strict JSON: {constant} is not a JSON number.")
+
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"), parse_constant=refuse)
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {_reason(error)}.") from error
+    except UnicodeDecodeError:
+        raise ValueError(f"{file}: not JSON (not UTF-8 text).") from None
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise ValueError(f"{file}: not JSON ({error.msg} at {place}).") from None
+    except RecursionError:
+        raise ValueError(f"{file}: not readable JSON (nested too deeply).") from None
+
+
+def write_csv(
+    path: str | os.PathLike[str], names: Sequence[str], columns: Sequence[npt.ArrayLike], delimiter: str = ","
+) -> None:
+    """Write named 1-d columns of numbers as text, whole or not at all, compressed if path ends in .gz.
+
+    Whole-number types are written in full, float32 as its shortest text that reads back the same, and float64
+    with nine digits: the computation is in float32, and nine digits always give a float32 back.
+    """
+    arrays = [np.asarray(column) for column in columns]
+    lengths = {array.shape for array in arrays}
+    if len(names) != len(arrays) or len(lengths) > 1 or any(array.ndim != 1 for array in arrays):
+        raise ValueError(
+            f"cannot write {os.fspath(path)}: expected one 1-d column of one length for each of "
+            f"{len(names)} names, got shapes {', '.join(map(str, sorted(lengths))) or 'none'}."
+        )
+    # An odd name is quoted, so that a reader cannot take its comma or semicolon for the delimiter.
+    header = [n if re.fullmatch(r"[\w.\-]+", n) else '"' + n.replace('"', '""') + '"' for n in names]
+    with atomic_path(path) as temporary, _open_to_write(temporary) as handle:
+        handle.write(delimiter.join(header) + "\n")
+        for start in range(0, len(arrays[0]) if arrays else 0, _ROWS_AT_ONCE):
+            cells = [_texts(array[start : start + _ROWS_AT_ONCE]) for array in arrays]
+            handle.writelines(delimiter.join(row) + "\n" for row in zip(*cells, strict=True))
+
+
+def _open_to_write(path: Path) -> IO[str]:
+    if path.suffix.lower() == ".gz":
+        return cast("IO[str]", gzip.open(path, "wt", encoding="utf-8", newline="\n"))
+    return open(path, "w", encoding="utf-8", newline="\n")
+
+
+def _texts(column: npt.NDArray[Any]) -> list[str]:
+    if column.dtype.kind == "b":
+        column = column.astype(np.int8)
+    if column.dtype.kind in "iu":
+        return list(map(str, column.tolist()))
+    if column.dtype == np.float64:
+        return [f"{value:.9g}" for value in column.tolist()]
+    return column.astype(np.float32).astype(str).tolist()
+
+
+def default_name(command: str) -> str:
+    """Return the first free folder name for a command: proxflow-<command>, then with -2, -3, ..."""
+    names = (f"proxflow-{command}{'' if n == 1 else f'-{n}'}" for n in itertools.count(1))
+    return next(name for name in names if not os.path.lexists(name))
+
+
+@final
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's results: settings.json, samples.csv or .npy, history.csv and figures/.
+
+    Make one with `create`. Every method writes one file, whole or not at all, and returns its path;
+    each raises ValueError when the system refuses.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> RunFolder:
+        """Make the folder and its parents, or empty an old run's folder if overwrite.
+
+        Only files that a run writes are ever removed, and only beside a settings.json.
+
+        Raises
+        ------
+        ValueError
+            The folder is not empty and overwrite is False, or it is no run folder; path is a file;
+            or the system refuses to write there.
+
+        Examples
+        --------
+        >>> run = RunFolder.create(tempfile.mkdtemp() + "/run")
+        >>> run.settings({"steps": 3}).name
+        'settings.json'
+        """
+        folder = Path(path)
+        with _named_failure(path):
+            if folder.exists() and not folder.is_dir():
+                raise ValueError(f"{folder} is a file: choose another --out, which is to be a folder.")
+            folder.mkdir(parents=True, exist_ok=True)
+            if not all(file.name.startswith(_TEMPORARY) for file in folder.iterdir()):
+                if not overwrite:
+                    raise ValueError(
+                        f"{folder} exists and is not empty: choose another --out or pass --overwrite."
+                    )
+                if not (folder / "settings.json").is_file():
+                    raise ValueError(
+                        f"{folder} is not empty and holds no settings.json, so no earlier run made it: "
+                        "nothing was removed; choose another --out."
+                    )
+                _remove_known(folder)
+            tempfile.TemporaryFile(dir=folder).close()  # a read-only place fails now, not after the run
+        return cls(folder)
+
+    def settings(self, settings: Mapping[str, Any]) -> Path:
+        """Write settings.json."""
+        write_json(self.path / "settings.json", settings)
+        return self.path / "settings.json"
+
+    def samples(
+        self, values: npt.ArrayLike, columns: Sequence[str] | None = None, as_array: bool = False
+    ) -> Path:
+        """Write the samples, shape (n, d), to samples.csv, or of any shape to samples.npy if as_array."""
+        array = np.asarray(values)
+        file = self.path / ("samples.npy" if as_array else "samples.csv")
+        if as_array:
+            with atomic_path(file) as temporary:
+                np.save(temporary, array, allow_pickle=False)
+            return file
+        if array.ndim != 2:
+            raise ValueError(f"cannot write {file}: expected shape (samples, features), got {array.shape}.")
+        names = [f"x{index}" for index in range(array.shape[1])] if columns is None else columns
+        write_csv(file, names, list(array.T))
+        return file
+
+    def history(self, history: Mapping[str, npt.ArrayLike]) -> Path:
+        """Write history.csv: one row per step, counted from 1, and one column per 1-d array."""
+        if "step" in history:
+            raise ValueError("the history's column 'step' is counted here: give yours another name.")
+        length = max((np.size(series) for series in history.values()), default=0)
+        write_csv(
+            self.path / "history.csv", ["step", *history], [np.arange(1, length + 1), *history.values()]
+        )
+        return self.path / "history.csv"
+
+    def figure_path(self, name: str) -> Path:
+        """Return figures/<name>, with the folder made; write there through `atomic_path`."""
+        if name in ("", ".", "..") or Path(name).name != name:
+            raise ValueError(f"a figure's name must be a plain file name, got {name!r}.")
+        with _named_failure(self.path / "figures"):
+            (self.path / "figures").mkdir(exist_ok=True)
+        return self.path / "figures" / name
+
+
+def _remove_known(folder: Path) -> None:
+    old = [file for pattern in _KNOWN for file in folder.glob(pattern) if file.is_file()]
+    figures = folder / "figures"
+    if figures.is_dir() and not figures.is_symlink():
+        old += [file for file in figures.iterdir() if file.is_file() and file.suffix.lower() in _FIGURES]
+    for file in old:
+        file.unlink()
+    with contextlib.suppress(OSError):  # somebody else's file in figures/ keeps the folder
+        figures.rmdir()
+    (folder / "settings.json").unlink()

@@ -1,0 +1,92 @@
+"""What the particles are drawn to: the target's samples, or a smooth version of them.
+
+Flowing to the samples themselves ends in copies once the potential is tight. Where samples are sparse (each far
+from its neighbours, as always in high dimension) the empirical measure says nothing at that distance, so nothing
+is lost by replacing each sample x_j, afresh at every step, by
+
+    (1 - w) x_j + w Σ_k u_k x_j(k),        u uniform on the simplex, x_j(1) = x_j, ..., x_j(K) its nearest neighbours
+
+the target's vicinal measure (Chapelle, Weston, Bottou, Vapnik, "Vicinal risk minimization", NIPS 2000; mixing
+with neighbours as in SMOTE, Chawla et al. 2002). Particles then settle between samples, not on them.
+
+Bad at: tails and sharp edges, which convex mixtures pull inwards. In the plane, with hundreds of samples, it is
+not needed and its weight is zero by default.
+"""
+
+from __future__ import annotations
+
+import abc
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+__all__ = ["LocalMixture", "Samples", "Target", "mixture_weight", "nearest_neighbours"]
+
+_NEIGHBOURS = 5
+# Nearest-neighbour distance over typical distance: measured 0.02 to 0.17 on 100 to 500 points in the plane,
+# 0.37 to 0.70 on tables and images of 13 to 784 features. Between, the weight rises linearly.
+_DENSE, _SPARSE = 0.2, 0.4
+
+
+class Target(eqx.Module):
+    """A measure to flow to: draw a cloud of it, of the same shape every time."""
+
+    @abc.abstractmethod
+    def draw(self, key: Array) -> Array:
+        """Return a cloud, shape (n, d)."""
+
+
+class Samples(Target):
+    """The samples as they are."""
+
+    points: Array
+
+    def draw(self, key: Array) -> Array:
+        return self.points
+
+
+class LocalMixture(Target):
+    """Each sample mixed with its nearest neighbours (shape (n, k, d), itself first), afresh at every draw."""
+
+    points: Array
+    neighbours: Array
+    weight: float
+
+    def draw(self, key: Array) -> Array:
+        shares = jax.random.exponential(key, self.neighbours.shape[:2], self.points.dtype)
+        shares = shares / jnp.sum(shares, axis=1, keepdims=True)
+        mixed = jnp.einsum("nk,nkd->nd", shares, self.neighbours)
+        return self.points + self.weight * (mixed - self.points)
+
+
+def nearest_neighbours(points: np.ndarray, count: int = _NEIGHBOURS) -> tuple[np.ndarray, np.ndarray]:
+    """Distances and indices, each (n, count), of every sample's nearest neighbours, itself first."""
+    from sklearn.neighbors import NearestNeighbors
+
+    index = NearestNeighbors(n_neighbors=min(count, len(points))).fit(points)
+    distances, indices = index.kneighbors(points)
+    return distances, indices
+
+
+def mixture_weight(points: np.ndarray, distances: np.ndarray) -> float:
+    """How sparse the samples are, as the weight w in [0, 1] that their mixture deserves.
+
+    Parameters
+    ----------
+    points
+        Samples, shape (n, d).
+    distances
+        To their nearest neighbours, shape (n, k), itself first.
+    """
+    if distances.shape[1] < 2:
+        return 0.0
+    near = float(np.median(distances[:, 1:].mean(axis=1)))
+    # Pairs of a shuffled copy stand for all pairs: n distances instead of n².
+    shuffled = np.random.default_rng(0).permutation(len(points))
+    typical = float(np.median(np.linalg.norm(points - points[shuffled], axis=1)))
+    if typical == 0:
+        return 0.0
+    return float(np.clip((near / typical - _DENSE) / (_SPARSE - _DENSE), 0.0, 1.0))

@@ -1,0 +1,119 @@
+"""Checks at the door: every error names the place, the number and the way out.
+
+A cloud is a float array of shape (n, d): n samples of d features. Everything public passes through here
+before any mathematics starts, in Python and on the command line alike, so both say the same words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["check_choice", "check_cloud", "check_positive", "check_same_width"]
+
+# Beyond this a float32 square overflows, and squared distances are everywhere.
+_LARGEST = 1e18
+
+
+def check_cloud(
+    points: Any, name: str = "the data", *, columns: Sequence[str] | None = None, minimum: int = 2
+) -> npt.NDArray[np.float64]:
+    """Return points as a finite float64 array of shape (n, d), or say what is wrong and where.
+
+    Parameters
+    ----------
+    points
+        Anything NumPy can read as an array of shape (n, d); shape (n,) becomes (n, 1).
+    name
+        What the points are called in an error, such as a file's name.
+    columns
+        Names of the d features, used in errors.
+    minimum
+        The smallest number of samples that makes sense.
+
+    Raises
+    ------
+    ValueError
+        Non-numeric or complex values, NaN or inf (row and column named), values whose squares overflow,
+        zero features, too few samples, or more than two dimensions.
+
+    Examples
+    --------
+    >>> check_cloud([[0.0, 1.0], [2.0, float("nan")]], "a.csv", columns=["age", "height"])
+    Traceback (most recent call last):
+        ...
+    ValueError: a.csv: NaN in row 1, column 'height' (rows count from 0; 1 such value). Drop or impute it.
+    """
+    try:
+        array = np.asarray(points)
+        if array.dtype.kind == "c":
+            raise ValueError("Complex data not supported")
+        array = array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: not an array of numbers ({error}).") from None
+    if array.ndim == 1 and array.size > 0:
+        array = array[:, None]
+    if array.ndim != 2:
+        raise ValueError(
+            f"{name}: expected shape (samples, features), got {array.shape}. Flatten each sample to one row."
+        )
+    rows, width = array.shape
+    if rows == 0:
+        raise ValueError(f"{name}: no samples (shape {array.shape}).")
+    if width == 0:
+        raise ValueError(f"{name}: no features, shape {array.shape}.")
+    if rows < minimum:
+        raise ValueError(f"{name}: {rows} sample{'s' * (rows != 1)}, but at least {minimum} are needed.")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        kind = "NaN" if np.isnan(array[row, column]) else "infinity"
+        place = f"row {row}, column {_column(column, columns)}"
+        count = int(bad.sum())
+        raise ValueError(
+            f"{name}: {kind} in {place} (rows count from 0; {count} such value{'s' * (count != 1)}). "
+            "Drop or impute it."
+        )
+    large = np.abs(array) > _LARGEST
+    if large.any():
+        row, column = (int(i) for i in np.argwhere(large)[0])
+        raise ValueError(
+            f"{name}: {array[row, column]:.3g} in row {row}, column {_column(column, columns)} "
+            f"is beyond {_LARGEST:.0e}; its square overflows. Rescale the column."
+        )
+    return array
+
+
+def _column(index: int, columns: Sequence[str] | None) -> str:
+    return str(index) if columns is None else repr(str(columns[index]))
+
+
+def check_same_width(x: npt.NDArray, y: npt.NDArray, x_name: str, y_name: str) -> None:
+    """Raise ValueError unless both clouds have the same number of features."""
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(
+            f"{x_name} has {x.shape[1]} features and {y_name} has {y.shape[1]}: "
+            "they must be samples of the same features, in the same order."
+        )
+
+
+def check_positive(value: Any, name: str, *, integer: bool = False, infinite: bool = False) -> None:
+    """Raise ValueError unless value is a positive (whole) number; infinity only if allowed."""
+    kind = "whole number" if integer else "number"
+    numeric = isinstance(value, (int, np.integer)) or (
+        not integer and isinstance(value, (float, np.floating))
+    )
+    if isinstance(value, bool) or not numeric:
+        raise ValueError(f"{name} must be a positive {kind}, got {value!r}.")
+    if not value > 0 or (math.isinf(value) and not infinite):
+        raise ValueError(f"{name} must be a positive {'' if infinite else 'finite '}{kind}, got {value!r}.")
+
+
+def check_choice(value: Any, name: str, choices: Sequence[str]) -> None:
+    """Raise ValueError, listing what there is, unless value is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(choices)}.")
