@@ -375,11 +375,11 @@ def _solve_drop(f: Entropy, centred: Array) -> Array:
     def mean_excess(drop: Array) -> Array:
         return jnp.mean(f.excess(centred + drop))
 
-    def unfinished(state: tuple[Array, ...]) -> Array:
+    def unfinished(state: tuple[Array, Array, Array, Array]) -> Array:
         low, high, _, iteration = state
         return (iteration < 200) & (high - low > 2 * tolerance)
 
-    def improve(state: tuple[Array, ...]) -> tuple[Array, ...]:
+    def improve(state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
         low, high, drop, iteration = state
         excess, slope = jax.jvp(mean_excess, (drop,), (jnp.ones_like(drop),))
         low = jnp.where(excess <= 0, drop, low)

@@ -43,7 +43,7 @@ class PotentialFunction:
         from proxflow.gamma import gradients
 
         inside = np.asarray(gradients(self.potential, self._encode(points)))
-        return inside if self.span.basis is None else inside @ self.span.basis
+        return self.span.displacement(inside)
 
     def _encode(self, points: Any) -> Any:
         import jax.numpy as jnp

@@ -19,7 +19,7 @@ from proxflow.entropies import Entropy, entropy
 from proxflow.estimate import named_gamma, seed_from
 from proxflow.gamma import Gamma
 from proxflow.sources import SOURCES, draw_source
-from proxflow.spans import Span, affine_span
+from proxflow.spans import Span, affine_span, column_scales
 from proxflow.validation import check_choice, check_cloud, check_positive, check_same_width
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
     smoothing
         Weight in [0, 1] with which target samples are mixed with their nearest neighbours, against memorisation.
         None: by how sparse they are when the source is drawn, 0 when a source is given.
+    scaling
+        "columns": divide every column by its standard deviation inside; "none"; "auto": "columns" if one column's
+        deviation is over ten times the median's (mixed units) and there are no bounds. L and `history_` are then
+        in those units.
     gamma
         "auto", "groupsort", "spectral", "unregularised" (L = inf), or a `Gamma`.
     width, depth, updates, learning_rate
@@ -74,6 +78,7 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
         Stop when the divergence has not fallen by 2 % over this many steps; 0 never does.
     callbacks
         Functions of a `Run`, called after every chunk of steps; one that returns True stops the run.
+        `decode_state(run.state)` gives them the particles.
     memory_budget
         Megabytes for the potentials that `transform` and `sample` replay. Over it they are not kept.
     progress
@@ -115,6 +120,7 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
         step_size: float | None = None,
         step_share: float = 0.2,
         smoothing: float | None = None,
+        scaling: str = "auto",
         gamma: str | Gamma = "auto",
         width: int | None = None,
         depth: int = 3,
@@ -139,6 +145,7 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
         self.step_size = step_size
         self.step_share = step_share
         self.smoothing = smoothing
+        self.scaling = scaling
         self.gamma = gamma
         self.width = width
         self.depth = depth
@@ -171,7 +178,7 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
             Bad samples (the place is named), different widths, or a setting out of range.
         """
         chosen = entropy(self.f, self.alpha)
-        self._check_settings()
+        self.check_settings()
         samples = self._read(target, "target", reset=True)
         given = None if source is None else check_cloud(source, "source", columns=_names(source), minimum=1)
         if given is not None:
@@ -182,17 +189,15 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
             if given is None
             else given
         )
-        # A box is stated in the data's own coordinates, so with one nothing is rotated.
-        self._span = affine_span(samples, start) if self.bounds is None else Span(samples.mean(0), None)
+        self._span = self._coordinates(samples, start)
         self._given, self._samples = given, samples
         self._flow, self._pair, self._smooth = self._pieces(
             chosen, self._span.encode(samples), drawn=given is None
         )
-        self.trajectory_ = []
+        self.trajectory_: list[tuple[int, np.ndarray]] = []
 
         def watch(run: Run) -> None:
-            cloud = np.asarray(self._flow.cloud(run.state)[:_DRAWN], np.float64)
-            self.trajectory_.append((run.step, self._span.decode(cloud)))
+            self.trajectory_.append((run.step, self.decode_state(run.state)[:_DRAWN]))
 
         run, moved = self._evolve(
             start, self.seed_, record=self._replayable(), callbacks=(watch, *self.callbacks)
@@ -266,15 +271,27 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
             key=jax.random.key(seed), stopping=Stopping(self.stop_fisher, self.stop_stalled),
             callbacks=callbacks, record=record, progress=self.progress,
         )  # fmt: skip
-        return run, self._span.decode(np.asarray(self._flow.cloud(run.state), np.float64))
+        return run, self.decode_state(run.state)
+
+    def in_units(self, points: np.ndarray) -> np.ndarray:
+        """Points (n, d) with their columns in the units of the fit: as they are unless `scaling` applied."""
+        return points if self._span.scale is None else points / self._span.scale
+
+    def decode_state(self, state: Any) -> np.ndarray:
+        """Where a run's particles are, in the data's own coordinates: for callbacks, which get a `Run`."""
+        return self._span.decode(np.asarray(self._flow.cloud(state), np.float64))
 
     # ------------------------------------------------------------------ the choices
 
-    def _check_settings(self) -> None:
+    def check_settings(self) -> None:
+        """Raise ValueError for a setting out of range; `fit` does so first of all."""
         from proxflow.flows.particles import METHODS
 
         check_choice(self.method, "method", tuple(METHODS))
         check_choice(self.source, "source", SOURCES)
+        check_choice(self.scaling, "scaling", ("auto", "columns", "none"))
+        if self.scaling == "columns" and self.bounds is not None:
+            raise ValueError("bounds are in the data's own units: use scaling='none' with them.")
         for name in ("steps", "depth", "updates"):
             check_positive(getattr(self, name), name, integer=True)
         for name in ("n_particles", "width"):
@@ -290,6 +307,16 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
             raise ValueError(f"bounds must be (low, high) with low < high, got {self.bounds!r}.")
         if self.stop_stalled < 0 or self.stop_fisher < 0:
             raise ValueError("stop_stalled and stop_fisher must be at least 0 (0 switches them off).")
+
+    def _coordinates(self, samples: np.ndarray, start: np.ndarray) -> Span:
+        scale = None
+        if self.scaling == "columns":
+            deviations = samples.std(axis=0)
+            scale = np.where(deviations > 0, deviations, 1.0)
+        elif self.scaling == "auto" and self.bounds is None:
+            scale = column_scales(samples)
+        # A box is stated in the data's own coordinates, so with one nothing is rotated.
+        return affine_span(samples, start, scale=scale) if self.bounds is None else Span(samples.mean(axis=0))
 
     def _pieces(self, f: Entropy, goal: np.ndarray, *, drawn: bool) -> tuple[Any, Any, Any]:
         """The flow, the divergence and the target to flow to, with every setting resolved."""
@@ -310,12 +337,13 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
             DivergenceStep(self.step_share, size) if self.step_size is None else ConstantStep(self.step_size)
         )
         low, high = self.bounds or (-math.inf, math.inf)
-        self.settings_ = {
+        self.settings_: dict[str, Any] = {
             "f": repr(f), "L": getattr(gamma, "L", slope), "gamma": type(gamma).__name__,
             "width": getattr(gamma, "width", width), "depth": getattr(gamma, "depth", self.depth),
             "updates": getattr(gamma, "updates", self.updates),
             "learning_rate": getattr(gamma, "learning_rate", rate), "steps": self.steps, "method": self.method,
             "step_size": self.step_size, "step_share": self.step_share, "smoothing": smooth.weight,
+            "scaling": "none" if self._span.scale is None else "columns",
             "reverse": self.reverse, "bounds": self.bounds, "data_radius": size, "seed": self.seed_,
         }  # fmt: skip
         return Particles(rule, self.method, low, high), Divergence(gamma, f, self.reverse), smooth
@@ -367,9 +395,7 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
             cloud = replay_all(self._flow, cloud, potentials, sizes)
             done += count
         moved = np.asarray(cloud, np.float64)
-        if self._span.basis is None:
-            return moved
-        return points + (moved - first) @ self._span.basis
+        return points + self._span.displacement(moved - first)
 
 
 def _names(points: Any) -> list[str] | None:

@@ -1,9 +1,13 @@
-"""The affine span of the data, in orthonormal coordinates: an exact change of variables, no approximation.
+"""The coordinates in which clouds are compared and moved: the data's affine span, and columns in like units.
 
 Divergences are invariant under isometries, so samples that lie in a k-dimensional plane of R^d (always so for
-n <= k samples: 200 samples of 50,000 genes span 199 dimensions) can be compared and moved in k coordinates.
-Constant columns vanish, and particles cannot drift off the plane along directions that the data say nothing
-about. Decoding adds the displacement, so what lies outside the span is kept.
+n <= k samples: 200 samples of 50,000 genes span 199 dimensions) can be compared and moved in k orthonormal
+coordinates: an exact change of variables. Constant columns vanish, and particles cannot drift off the plane along
+directions that the data say nothing about. Decoding a moved point adds its displacement, so what lies outside
+the span is kept.
+
+Columns in different units are no isometry's business: a column a thousand times larger than the others is all
+that a Euclidean distance sees. `column_scales` finds that case; images and expression values are not it.
 """
 
 from __future__ import annotations
@@ -12,39 +16,63 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Span", "affine_span"]
+__all__ = ["Span", "affine_span", "column_scales"]
 
 _RELATIVE_RANK_TOLERANCE = 1e-6  # of singular values: below it float32 cannot tell a direction from rounding
+# Largest standard deviation over the median one. Measured: digits 1.5, MNIST 5, gene expression 2 to 5;
+# tables in mixed units 100 (wine) and 6000 (breast cancer).
+_MIXED_UNITS = 10.0
 
 
 @dataclass(frozen=True)
 class Span:
-    """An affine plane: a centre (d,) and an orthonormal basis (k, d), or None for the whole space as it is."""
+    """x = centre + scale * (basisᵀ c): a plane with an orthonormal basis (k, d), columns in units of scale (d,).
+
+    Without a basis the columns themselves, centred by nothing; without a scale, as they are.
+    """
 
     centre: np.ndarray
-    basis: np.ndarray | None
+    basis: np.ndarray | None = None
+    scale: np.ndarray | None = None
 
     def encode(self, points: np.ndarray) -> np.ndarray:
         """Coordinates of the points' projections, shape (n, k)."""
-        return points if self.basis is None else (points - self.centre) @ self.basis.T
+        inside = points if self.basis is None else points - self.centre
+        inside = inside if self.scale is None else inside / self.scale
+        return inside if self.basis is None else inside @ self.basis.T
 
     def decode(self, coordinates: np.ndarray) -> np.ndarray:
         """The points of the plane at these coordinates, shape (n, d)."""
-        return coordinates if self.basis is None else self.centre + coordinates @ self.basis
+        inside = self.displacement(coordinates)
+        return inside if self.basis is None else self.centre + inside
+
+    def displacement(self, coordinates: np.ndarray) -> np.ndarray:
+        """A difference of coordinates as a difference of points, shape (n, d)."""
+        inside = coordinates if self.basis is None else coordinates @ self.basis
+        return inside if self.scale is None else inside * self.scale
 
 
-def affine_span(*clouds: np.ndarray) -> Span:
+def affine_span(*clouds: np.ndarray, scale: np.ndarray | None = None) -> Span:
     """Return the smallest plane that holds all rows of the clouds, each of shape (n_i, d)."""
     points = np.concatenate(clouds)
     centre = points.mean(axis=0)
-    centred = points - centre
+    centred = points - centre if scale is None else (points - centre) / scale
     count, width = centred.shape
     if width == 1:
-        return Span(centre, None)
+        return Span(centre, None, scale)
     if count > width:
         _, singular, basis = np.linalg.svd(np.linalg.qr(centred, mode="r"), full_matrices=False)
     else:
         _, singular, basis = np.linalg.svd(centred, full_matrices=False)
     rank = int(np.sum(singular > _RELATIVE_RANK_TOLERANCE * max(singular[0], np.finfo(float).tiny)))
     # Fully spanned, or all points equal: the coordinates as they are.
-    return Span(centre, None if rank in (0, width) else basis[:rank])
+    return Span(centre, None if rank in (0, width) else basis[:rank], scale)
+
+
+def column_scales(points: np.ndarray) -> np.ndarray | None:
+    """Standard deviations (d,) to divide by if the columns are in mixed units, else None."""
+    deviations = points.std(axis=0)
+    varying = deviations[deviations > 0]
+    if len(varying) < 2 or varying.max() <= _MIXED_UNITS * np.median(varying):
+        return None
+    return np.where(deviations > 0, deviations, 1.0)

@@ -1,26 +1,22 @@
-"""Run folders and files that are either whole or absent.
+"""Run folders, and the text, JSON and CSV files in them, each whole or absent (see `atomic`).
 
-    write to .proxflow-<token>-<name>  ->  fsync  ->  os.replace to <name>
+    RUN/  settings.json   samples.csv or .npy   history.csv   figures/
 
-A rename within one folder is atomic (POSIX rename; os.replace on Windows), so a kill or a full disk leaves
-the old file or the new one, never half of one. Every OSError on the way becomes one ValueError line with the
-place. Bad at: durability of the rename when the power fails, and two runs in one folder (the last one wins).
+Every refusal of the system is one ValueError line with the place, and overwriting removes only what a run
+writes. Bad at: two runs in one folder (the last one wins).
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import gzip
 import itertools
 import json
 import math
 import os
 import re
-import secrets
-import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast, final
@@ -28,72 +24,14 @@ from typing import IO, Any, cast, final
 import numpy as np
 import numpy.typing as npt
 
+from proxflow.atomic import TEMPORARY, atomic_path, named_failure, reason
+
 __all__ = ["RunFolder", "atomic_path", "default_name", "read_json", "write_csv", "write_json", "write_text"]
 
-_TEMPORARY = ".proxflow-"
 # What a run writes, and so all that overwriting may remove. settings.json marks the folder and goes last.
-_KNOWN = (f"{_TEMPORARY}*", "samples.*", "history.csv", "report.html", "report.json", "state.npz")
+_KNOWN = (f"{TEMPORARY}*", "samples.*", "history.csv", "report.html", "report.json", "state.npz")
 _FIGURES = {".png", ".svg", ".pdf", ".gif"}
 _ROWS_AT_ONCE = 65536
-
-
-def _reason(error: OSError) -> str:
-    """Return the system's words; NumPy reports a short write without an error number."""
-    if error.errno:
-        return os.strerror(error.errno)
-    return f"{(str(error).splitlines() or ['unknown error'])[0]} (is the disk full?)"
-
-
-@contextlib.contextmanager
-def _named_failure(path: str | os.PathLike[str]) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ValueError(f"cannot write {os.fspath(path)}: {_reason(error)}.") from error
-
-
-@contextlib.contextmanager
-def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary sibling of path to write to; it takes path's name only once it is complete.
-
-    The sibling's name ends like path's, for writers that look at the suffix. Whatever goes wrong inside,
-    the sibling is removed and path stays as it was. A symbolic link is written through, not replaced.
-
-    Raises
-    ------
-    ValueError
-        The system refused ("cannot write X: No space left on device."), or path is a folder or a device.
-
-    Examples
-    --------
-    >>> folder = tempfile.mkdtemp()
-    >>> with atomic_path(folder + "/note.txt") as temporary:
-    ...     _ = temporary.write_text("whole")
-    >>> os.listdir(folder)
-    ['note.txt']
-    """
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f"{_TEMPORARY}{secrets.token_hex(4)}-{target.name}")
-    with _named_failure(path):
-        if target.exists():
-            if not target.is_file():  # root could replace /dev/null by a table
-                raise ValueError(f"cannot write {os.fspath(path)}: it is a folder or a device, not a file.")
-            if not os.access(target, os.W_OK):  # a rename would not ask
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-        try:
-            # Not mkstemp: its files are private (0600), and results are to be shared as the umask says.
-            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            if target.exists():
-                shutil.copymode(target, temporary)
-            yield temporary
-            with open(temporary, "rb+") as handle:
-                os.fsync(handle.fileno())
-            os.replace(temporary, target)
-        finally:
-            with contextlib.suppress(
-                OSError
-            ):  # after success it is gone; after failure the first error counts
-                temporary.unlink()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -159,7 +97,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"), parse_constant=refuse)
     except OSError as error:
-        raise ValueError(f"cannot read {file}: {_reason(error)}.") from error
+        raise ValueError(f"cannot read {file}: {reason(error)}.") from error
     except UnicodeDecodeError:
         raise ValueError(f"{file}: not JSON (not UTF-8 text).") from None
     except json.JSONDecodeError as error:
@@ -245,11 +183,11 @@ class RunFolder:
         'settings.json'
         """
         folder = Path(path)
-        with _named_failure(path):
+        with named_failure(path):
             if folder.exists() and not folder.is_dir():
                 raise ValueError(f"{folder} is a file: choose another --out, which is to be a folder.")
             folder.mkdir(parents=True, exist_ok=True)
-            if not all(file.name.startswith(_TEMPORARY) for file in folder.iterdir()):
+            if not all(file.name.startswith(TEMPORARY) for file in folder.iterdir()):
                 if not overwrite:
                     raise ValueError(
                         f"{folder} exists and is not empty: choose another --out or pass --overwrite."
@@ -298,7 +236,7 @@ class RunFolder:
         """Return figures/<name>, with the folder made; write there through `atomic_path`."""
         if name in ("", ".", "..") or Path(name).name != name:
             raise ValueError(f"a figure's name must be a plain file name, got {name!r}.")
-        with _named_failure(self.path / "figures"):
+        with named_failure(self.path / "figures"):
             (self.path / "figures").mkdir(exist_ok=True)
         return self.path / "figures" / name
 

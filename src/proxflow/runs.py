@@ -1,0 +1,189 @@
+"""A run: data in, a folder out. What the command line's `generate`, `transport` and `demo` have in common.
+
+The order is chosen so that nothing computed is lost: settings first, samples and history as soon as there are
+any, then the judgement, the pictures and the report. Every file is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from proxflow.estimators import ParticleTransport
+from proxflow.store import RunFolder
+from proxflow.trust import Judgement, judge, judge_by_trial
+
+__all__ = ["Data", "Interrupted", "RunResult", "run_transport"]
+
+_SECONDS_BETWEEN_CHECKPOINTS = 10.0
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: the user asked for it
+    """Ctrl-C during the flow; the message says what was saved and where."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Samples as they came: shape (n, d), their column names, and what an array of images looked like."""
+
+    values: np.ndarray
+    columns: tuple[str, ...] | None = None
+    is_array: bool = False
+    image: tuple[int, int] | None = None
+
+
+@dataclass
+class RunResult:
+    """What a run made: numbers for people and programs."""
+
+    folder: Path
+    samples: np.ndarray
+    transport: ParticleTransport
+    seconds: float
+    judgement: Judgement | None = None
+    sentences: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """One flat object for --json."""
+        value = self.transport.history_["value"]
+        return {
+            "out": str(self.folder),
+            "samples": len(self.samples),
+            "features": self.samples.shape[1],
+            "steps": self.transport.n_steps_,
+            "stopped": self.transport.stopped_,
+            "divergence_first": float(value[0]) if len(value) else None,
+            "divergence_last": float(value[-1]) if len(value) else None,
+            "seconds": round(self.seconds, 2),
+            "seed": self.transport.seed_,
+            "settings": self.transport.settings_,
+            "judgement": None if self.judgement is None else self.judgement.to_dict(),
+        }
+
+
+def run_transport(
+    transport: ParticleTransport,
+    target: Data,
+    *,
+    folder: RunFolder,
+    settings: dict[str, Any],
+    source: Data | None = None,
+    heldout: Sequence[np.ndarray] = (),
+    trial: bool = True,
+    pictures: bool = True,
+    command: str | None = None,
+) -> RunResult:
+    """Fit the transport to the target, judge the result, and leave everything in the folder.
+
+    Parameters
+    ----------
+    transport
+        An unfitted estimator.
+    target, source
+        The data; without a source it is drawn.
+    folder
+        Where to write.
+    settings
+        What reruns this, written to settings.json beside the resolved settings.
+    heldout
+        Real samples that take no part: one sample (split in two), or (fresh, test).
+    trial
+        Without held-out samples: judge by a trial run on three quarters of the data.
+    pictures
+        Draw figures and the report.
+    command
+        The command line, for the report.
+
+    Raises
+    ------
+    Interrupted
+        After saving what there was when Ctrl-C came.
+    """
+    from proxflow.gallery import draw_report
+
+    folder.settings(settings)
+    started = time.perf_counter()
+    columns, as_array = target.columns, target.is_array
+    transport.set_params(callbacks=(_Checkpoint(folder, columns, as_array, transport),))
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", RuntimeWarning
+        )  # an early end is told below, in the command's own words
+        transport.fit(target.values, None if source is None else source.values)
+    result = RunResult(folder.path, np.asarray(transport.particles_), transport, 0.0)
+    _write(result.samples, folder, columns, as_array)
+    folder.history(transport.history_)
+    folder.settings(settings | {"resolved": transport.settings_, "stopped": transport.stopped_})
+    result.seconds = time.perf_counter() - started
+    if transport.stopped_ == "interrupted":
+        raise Interrupted(
+            f"interrupted after step {transport.n_steps_}: samples and history until there are in {folder.path}"
+        )
+    result.judgement = _judged(transport, target, source, heldout, trial)
+    if result.judgement is not None:
+        result.sentences = result.judgement.sentences()
+    elif source is None:
+        result.sentences = ["Too few samples to hold any out: quality not judged."] if trial else []
+    if pictures:
+        draw_report(result, target, source, folder, settings, command)
+    return result
+
+
+def _judged(
+    transport: ParticleTransport,
+    target: Data,
+    source: Data | None,
+    heldout: Sequence[np.ndarray],
+    trial: bool,
+) -> Judgement | None:
+    new, train = transport.in_units(np.asarray(transport.particles_)), transport.in_units(target.values)
+    heldout = [transport.in_units(cloud) for cloud in heldout]
+    if len(heldout) == 2:
+        return judge(new, train, *heldout, basis=f"{len(heldout[1])} held-out samples", seed=transport.seed_)
+    if len(heldout) == 1:
+        order = np.random.default_rng(transport.seed_).permutation(len(heldout[0]))
+        half = len(order) // 2
+        fresh, test = heldout[0][order[:half]], heldout[0][order[half:]]
+        basis = f"{len(test)} held-out samples, against {len(fresh)} others"
+        return judge(new, train, fresh, test, basis=basis, seed=transport.seed_)
+    if not trial:
+        return None
+
+    def generate(part: np.ndarray, count: int) -> np.ndarray:
+        from sklearn.base import clone
+
+        again = clone(transport).set_params(callbacks=(), n_particles=count, memory_budget=0.0)
+        again.set_params(random_state=transport.seed_)
+        return np.asarray(again.fit(part, None if source is None else source.values).particles_)
+
+    return judge_by_trial(target.values, generate, units=transport.in_units, seed=transport.seed_)
+
+
+def _write(values: np.ndarray, folder: RunFolder, columns: tuple[str, ...] | None, as_array: bool) -> None:
+    folder.samples(np.asarray(values, np.float32), columns, as_array=as_array)
+
+
+class _Checkpoint:
+    """Writes the particles every few seconds, so that even a kill loses little."""
+
+    def __init__(
+        self, folder: RunFolder, columns: tuple[str, ...] | None, as_array: bool, transport: ParticleTransport
+    ) -> None:
+        self._folder, self._columns, self._as_array = folder, columns, as_array
+        self._transport = transport
+        self._last = time.monotonic()
+
+    def __call__(self, run: Any) -> None:
+        if time.monotonic() - self._last > _SECONDS_BETWEEN_CHECKPOINTS:
+            _write(self._transport.decode_state(run.state), self._folder, self._columns, self._as_array)
+            self._folder.history(run.history)
+            self._last = time.monotonic()
+
+    def __sklearn_clone__(self) -> _Checkpoint:
+        return self  # a clone's run must not write here; `generate` drops it anyway
