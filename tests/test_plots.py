@@ -241,16 +241,12 @@ def test_convergence_smooths_long_runs_and_keeps_the_raw_curve():
     assert len(plots.convergence({"value": values[:50]}).axes[0].lines) == 1
 
 
-@pytest.mark.parametrize(
-    "values", [[], [1.0], [np.nan, np.nan], [1.0, np.nan, np.inf, 2.0], [0.0, 0.0], [-1.0, -2]]
-)
+@pytest.mark.parametrize("values", [[], [1.0], [np.nan, np.nan], [1.0, np.nan, np.inf, 2.0], [0.0, 0.0], [-1.0, -2]])
 def test_convergence_of_degenerate_histories(values):
     figure = drawn(plots.convergence({name: values for name in ("value", "slope")}, lipschitz=1.0))
     missing = int((~np.isfinite(values)).sum()) * 2
     shown = [line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "o"]
-    assert [list(steps) for steps in shown] == (
-        [[1.0]] if values == [1.0] else [[1, 4]] if len(values) == 4 else []
-    )
+    assert [list(steps) for steps in shown] == ([[1.0]] if values == [1.0] else [[1, 4]] if len(values) == 4 else [])
     assert (f"{missing} non-finite" in (figure.get_supxlabel() or "")) == (missing > 0)
 
 
@@ -364,14 +360,10 @@ def test_marginals_of_degenerate_clouds():
 def test_nearest_distances_tell_copies_from_new_samples():
     real = np.random.default_rng(0).uniform(1, 2, size=1000)
     honest = drawn(plots.nearest_distances(real[::-1], real))
-    copied = drawn(
-        plots.nearest_distances(np.r_[np.zeros(300), np.full(700, 1.9)], real, real_label="other real")
-    )
+    copied = drawn(plots.nearest_distances(np.r_[np.zeros(300), np.full(700, 1.9)], real, real_label="other real"))
     assert "\n5% of new" in honest.get_suptitle()
     assert "30% of new samples are as close as the closest 5% of other real" in copied.get_suptitle()
-    curve = max(
-        copied.axes[0].lines, key=lambda line: len(line.get_xdata()) * (line.get_color() == "#0b5cad")
-    )
+    curve = max(copied.axes[0].lines, key=lambda line: len(line.get_xdata()) * (line.get_color() == "#0b5cad"))
     assert np.interp(0.5, curve.get_xdata(), curve.get_ydata()) == pytest.approx(0.3, abs=0.01)
 
 
@@ -429,7 +421,5 @@ print(*sorted({"matplotlib", "sklearn", "PIL"} & set(sys.modules)))
 proxflow.plots.particles_over_time([(0, [[0.0, 1.0, 2.0]])], [[1.0, 2.0, 3.0], [1.5, 2.5, 3.0]])
 print("matplotlib" in sys.modules, "matplotlib.pyplot" in sys.modules)
 """
-    output = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert output == "\nTrue False\n"

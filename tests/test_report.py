@@ -51,9 +51,7 @@ def picture(tmp_path):
 def test_everything_given_is_in_the_page(tmp_path, picture):
     _, page = write(
         tmp_path,
-        tables=[
-            ReportTable("Numbers", ["name", "value", "meaning"], [["W1", 0.5, "close"]], note="held out")
-        ],
+        tables=[ReportTable("Numbers", ["name", "value", "meaning"], [["W1", 0.5, "close"]], note="held out")],
         figures=[ReportFigure(picture, "the caption", "the words instead")],
         settings={"steps": 500},
         command="proxflow demo --steps 500",

@@ -273,9 +273,7 @@ class TestRunFolder:
         assert read_json(run.settings({"b": 1, "a": np.float64("inf")})) == {"b": 1, "a": None}
         samples = run.samples(np.array([[0.5, 1.0]]), ["u", "v"], as_array=False)
         assert samples.read_text() == "u,v\n0.5,1\n"
-        history = run.history(
-            {"value": np.array([0.5, 0.25], dtype=np.float32), "slope": [1.0, float("nan")]}
-        )
+        history = run.history({"value": np.array([0.5, 0.25], dtype=np.float32), "slope": [1.0, float("nan")]})
         assert history.read_text() == "step,value,slope\n1,0.5,1\n2,0.25,nan\n"
         figure = run.figure_path("loss.png")
         assert figure == run.path / "figures" / "loss.png"

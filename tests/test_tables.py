@@ -428,12 +428,8 @@ def test_memory_that_runs_out(tmp_path):
 
 
 FLOAT32 = {"width": 32, "min_value": -(2.0**59), "max_value": 2.0**59}
-CLOUDS = arrays(
-    np.float32, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=6), elements=st.floats(**FLOAT32)
-)
-NAMES = st.text(
-    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=8
-)
+CLOUDS = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=6), elements=st.floats(**FLOAT32))
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=8)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".csv.gz", ".tsv.gz", ".npy", ".npz", ".parquet", ".pq"])

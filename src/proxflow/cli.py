@@ -33,9 +33,7 @@ app = typer.Typer(
 
 Entropy = Annotated[str, typer.Option("--f", help="kl, alpha, reverse_kl, js, hellinger, chi2 or ipm.")]
 Alpha = Annotated[float | None, typer.Option(help="Order of --f alpha (2 if not given).")]
-FlowSlope = Annotated[
-    float | None, typer.Option("--L", help="Lipschitz constant. From the data if not given.")
-]
+FlowSlope = Annotated[float | None, typer.Option("--L", help="Lipschitz constant. From the data if not given.")]
 Steps = Annotated[int, typer.Option(help="The most steps to take.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: the same bits.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write; proxflow-COMMAND if not given.")]
@@ -51,16 +49,12 @@ Smoothing = Annotated[
     float | None,
     typer.Option(help="0 to 1: mix target samples with their neighbours. By their sparsity if not given."),
 ]
-Width = Annotated[
-    int | None, typer.Option(help="Units per layer of the network. From the data if not given.")
-]
+Width = Annotated[int | None, typer.Option(help="Units per layer of the network. From the data if not given.")]
 Depth = Annotated[int, typer.Option(help="Hidden layers of the network.")]
 Updates = Annotated[int, typer.Option(help="Updates of the potential per step.")]
 Rate = Annotated[float | None, typer.Option("--learning-rate", help="Of Adam. From the width if not given.")]
 Bounds = Annotated[str | None, typer.Option(help="LOW,HIGH: keep every value in this range.")]
-Test = Annotated[
-    Path | None, typer.Option(help="Held-out samples to judge by; else a trial on 3/4 of the data.")
-]
+Test = Annotated[Path | None, typer.Option(help="Held-out samples to judge by; else a trial on 3/4 of the data.")]
 NoTrial = Annotated[bool, typer.Option("--no-trial", help="Do not judge by a trial run: twice as fast.")]
 NoPictures = Annotated[bool, typer.Option("--no-pictures", help="No figures, no report.")]
 
@@ -100,7 +94,7 @@ def demo(
     from proxflow.runs import Data
 
     split = load_digits_split(random_state=seed)
-    data = Data(split.train, is_array=True, image=split.shape)
+    data = Data(split.train, is_array=True, event_shape=split.shape, image=split.shape)
     choices = _Choices("demo", {"seed": seed, "steps": steps})
     transport = _transport(n_particles=600, seed=seed, steps=steps, bounds=f"{split.low:g},{split.high:g}")
     _run(choices, transport, data, out, overwrite, as_json, heldout=(split.fresh, split.test))
@@ -112,9 +106,7 @@ def generate(
     n: Annotated[
         int | None, typer.Option("-n", help="How many new samples; as many as there are if not given.")
     ] = None,
-    source: Annotated[
-        str, typer.Option(help="gaussian (matched to the data) or uniform (its box).")
-    ] = "gaussian",
+    source: Annotated[str, typer.Option(help="gaussian (matched to the data) or uniform (its box).")] = "gaussian",
     f: Entropy = "kl",
     alpha: Alpha = None,
     L: FlowSlope = None,
@@ -157,9 +149,7 @@ def generate(
     )  # fmt: skip
 
 
-@app.command(
-    epilog="Example: proxflow transport --source cohort_a.csv --target cohort_b.csv --out runs/a_to_b"
-)
+@app.command(epilog="Example: proxflow transport --source cohort_a.csv --target cohort_b.csv --out runs/a_to_b")
 def transport(
     source: Annotated[Path, typer.Option(help="Samples to move, one per row.")],
     target: Annotated[Path, typer.Option(help="Samples of the distribution to move them to.")],
@@ -249,9 +239,7 @@ def rerun(
     settings = read_json(path)
     commands: dict[str, Any] = {"demo": demo, "generate": generate, "transport": transport}
     if not isinstance(settings, dict) or settings.get("command") not in commands:
-        raise ValueError(
-            f"{path}: not the settings of a run (its 'command' must be one of {', '.join(commands)})."
-        )
+        raise ValueError(f"{path}: not the settings of a run (its 'command' must be one of {', '.join(commands)}).")
     arguments = settings.get("arguments", {})
     for name in ("data", "source", "target", "test"):
         is_path = not (settings["command"] == "generate" and name == "source")
@@ -286,13 +274,11 @@ def _read(
     minimum = 2 if like is None else 1
     table = read_table(path, key=key if path.suffix == ".npz" else None, columns=chosen, minimum=minimum)
     if like is not None:
-        table = align_columns(
-            table, read_table(like[0], key=key if like[0].suffix == ".npz" else None, columns=chosen)
-        )
-    is_array = path.suffix in (".npy", ".npz")
+        table = align_columns(table, read_table(like[0], key=key if like[0].suffix == ".npz" else None, columns=chosen))
     return Data(
-        table.values, table.columns, is_array, _image(image, table.values.shape[1], table.event_shape)
-    )
+        table.values, table.columns, path.suffix in (".npy", ".npz"), table.event_shape,
+        _image(image, table.values.shape[1], table.event_shape),
+    )  # fmt: skip
 
 
 def _read_like(path: Path, table: Data, reference: Path, key: str | None) -> Any:
@@ -300,13 +286,9 @@ def _read_like(path: Path, table: Data, reference: Path, key: str | None) -> Any
     columns = None if table.columns is None else ",".join(table.columns)
     values = _read(path, columns, key, None).values
     if values.shape[1] != table.values.shape[1]:
-        raise ValueError(
-            f"{path} has {values.shape[1]} features and {reference} has {table.values.shape[1]}."
-        )
+        raise ValueError(f"{path} has {values.shape[1]} features and {reference} has {table.values.shape[1]}.")
     if len(values) < 16:
-        raise ValueError(
-            f"{path}: {len(values)} held-out samples are too few to judge by; at least 16 are needed."
-        )
+        raise ValueError(f"{path}: {len(values)} held-out samples are too few to judge by; at least 16 are needed.")
     return values
 
 
@@ -318,9 +300,7 @@ def _image(text: str | None, features: int, event_shape: tuple[int, ...]) -> tup
         raise ValueError(f"--image must be HEIGHTxWIDTH, such as 28x28, got {text!r}.")
     height, width = int(parts[0]), int(parts[1])
     if height * width != features:
-        raise ValueError(
-            f"--image {text} has {height * width} pixels, but the samples have {features} features."
-        )
+        raise ValueError(f"--image {text} has {height * width} pixels, but the samples have {features} features.")
     return height, width
 
 
@@ -354,9 +334,7 @@ def _run(
         return
     count, width = result.samples.shape
     value = transport.history_["value"]
-    typer.echo(
-        f"{count} samples of {width} feature{'s' * (width != 1)} in {result.seconds:.1f} s: {result.folder}"
-    )
+    typer.echo(f"{count} samples of {width} feature{'s' * (width != 1)} in {result.seconds:.1f} s: {result.folder}")
     if len(value):
         typer.echo(
             f"  divergence {value[0]:.4g} -> {value[-1]:.4g} in {transport.n_steps_} steps; {transport.stopped_}"

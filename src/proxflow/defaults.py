@@ -57,14 +57,14 @@ class Smoothing:
 
 def smoothed(points: np.ndarray, weight: float | None) -> Smoothing:
     """Return the target to flow to: samples, shape (n, d), smoothed with this weight, or by their sparsity."""
-    import jax.numpy as jnp
+    import jax
 
+    cloud = np.asarray(points, np.float32)
     if weight == 0:
-        return Smoothing(Samples(jnp.asarray(points, jnp.float32)), 0.0)
+        return Smoothing(Samples(jax.device_put(cloud)), 0.0)
     distances, indices = nearest_neighbours(points)
     if weight is None:
         weight = mixture_weight(points, distances)
-    cloud = jnp.asarray(points, jnp.float32)
     if weight == 0:
-        return Smoothing(Samples(cloud), 0.0)
-    return Smoothing(LocalMixture(cloud, cloud[indices], weight), weight)
+        return Smoothing(Samples(jax.device_put(cloud)), 0.0)
+    return Smoothing(LocalMixture(jax.device_put(cloud), jax.device_put(cloud[indices]), weight), weight)

@@ -282,6 +282,8 @@ def entropy(f: str | Entropy, alpha: float | None = None) -> Entropy:
     Alpha(order=1.5)
     """
     if not isinstance(f, str):
+        if isinstance(f, type):
+            raise ValueError(f"f must be an Entropy, not its class: write {f.__name__}().")
         if not isinstance(f, Entropy):
             raise ValueError(f"f must be one of {', '.join(NAMES)}, or an Entropy; got {f!r}.")
         chosen: Entropy = f
@@ -322,6 +324,7 @@ def _log_mean_exp(values: Array) -> Array:
     # log(1 + mean(e^w - 1)) keeps the digits of small spreads, log(mean e^w) those of large ones.
     top = jax.lax.stop_gradient(jnp.max(values))
     centred = values - top
+    centred = centred - jax.lax.stop_gradient(jnp.maximum(centred, 0))  # see _heights_and_drop
     mean = jnp.mean(jnp.expm1(centred))
     near = mean > -0.5
     close = jnp.log1p(jnp.where(near, mean, 0.0))
@@ -331,9 +334,8 @@ def _log_mean_exp(values: Array) -> Array:
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _legendre(f: Entropy, values: Array) -> Array:
-    top = jnp.max(values)
-    drop = _solve_drop(f, values - top)
-    return top - drop + jnp.mean(f.conjugate(values - top + drop))
+    heights, drop = _heights_and_drop(f, values)
+    return jnp.max(values) - drop + jnp.mean(f.conjugate(heights))
 
 
 @_legendre.defjvp
@@ -341,22 +343,45 @@ def _legendre_jvp(
     f: Entropy, primals: tuple[Array], tangents: tuple[Array]
 ) -> tuple[Array, Array]:  # the envelope theorem: ν does not move the value
     (values,), (tangent,) = primals, tangents
-    return _legendre(f, values), jnp.mean(density(f, values - normaliser(f, values)) * tangent)
+    return _legendre(f, values), jnp.mean(density(f, _heights(f, values)) * tangent)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _heights(f: Entropy, values: Array) -> Array:
+    """Return v - ν, measured from max v: of large values ν has too few digits to lie inside f*'s domain."""
+    return _heights_and_drop(f, values)[0]
+
+
+@_heights.defjvp
+def _heights_jvp(f: Entropy, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    (values,), (tangent,) = primals, tangents
+    heights = _heights(f, values)
+    return heights, tangent - _level_tangent(f, heights, tangent)
+
+
+def _level_tangent(f: Entropy, heights: Array, tangent: Array) -> Array:
+    """How ν follows v: the mean of the changes of v, weighted by f*''(v - ν)."""
+    _, curvature = jax.jvp(f.excess, (heights,), (jnp.ones_like(heights),))
+    return jnp.sum(curvature * tangent) / jnp.sum(curvature)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def normaliser(f: Entropy, values: Array) -> Array:
     """The ν with mean f*'(v - ν) = 1, shape (n,) to scalar: where φ is cut so that R* has mass one."""
-    top = jnp.max(values)
-    return top - _solve_drop(f, values - top)
+    return jnp.max(values) - _heights_and_drop(f, values)[1]
 
 
 @normaliser.defjvp
 def _normaliser_jvp(f: Entropy, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
     (values,), (tangent,) = primals, tangents
-    nu = normaliser(f, values)
-    _, curvature = jax.jvp(f.excess, (values - nu,), (jnp.ones_like(values),))
-    return nu, jnp.sum(curvature * tangent) / jnp.sum(curvature)
+    return normaliser(f, values), _level_tangent(f, _heights(f, values), tangent)
+
+
+def _heights_and_drop(f: Entropy, values: Array) -> tuple[Array, Array]:
+    # Compiled, v - max v may be one fused operation that rounds once and so can end above 0.
+    centred = jnp.minimum(values - jnp.max(values), 0)
+    drop = _solve_drop(f, centred)
+    return centred + drop, drop
 
 
 def _solve_drop(f: Entropy, centred: Array) -> Array:
@@ -389,7 +414,5 @@ def _solve_drop(f: Entropy, centred: Array) -> Array:
         proposal = jnp.where(inside & (iteration % 4 != 3), newton, 0.5 * (low + high))
         return low, high, proposal, iteration + 1
 
-    low, high, _, _ = jax.lax.while_loop(
-        unfinished, improve, (jnp.zeros_like(reach), reach, reach, jnp.asarray(0))
-    )
+    low, high, _, _ = jax.lax.while_loop(unfinished, improve, (jnp.zeros_like(reach), reach, reach, jnp.asarray(0)))
     return 0.5 * (low + high)

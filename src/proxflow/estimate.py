@@ -19,7 +19,7 @@ from proxflow.divergences import Divergence
 from proxflow.entropies import Entropy, entropy
 from proxflow.gamma import Gamma, GroupSort, SpectralNormalised, Unregularised
 from proxflow.spans import Span, affine_span
-from proxflow.validation import check_choice, check_cloud, check_positive, check_same_width
+from proxflow.validation import check_choice, check_cloud, check_positive, check_same_width, seed_from
 
 __all__ = ["DivergenceEstimate", "PotentialFunction", "divergence", "named_gamma"]
 
@@ -219,7 +219,8 @@ def divergence(
     shrink = min(1.0, bound / proven) if np.isfinite(bound) else 1.0
     value, lower = _in_float64(pair, potential, *((q, p) if reverse else (p, q)), shrink)
     tail = values[-max(2, len(values) // 10) :]
-    settled = bool(np.ptp(tail) <= 1e-3 * max(abs(value), 1e-12)) and bool(np.isfinite(value))
+    flat = np.isfinite(value) and len(tail) > 1 and np.ptp(tail) <= 1e-3 * max(abs(value), 1e-12)
+    settled = bool(flat) and "non-finite" not in run.stopped
     return DivergenceEstimate(
         value=value, lower_bound=max(lower, 0.0), lipschitz_bound=proven, f=chosen, L=float(bound), reverse=reverse,
         gamma=space, n_x=len(px), n_y=len(py), n_features=px.shape[1], converged=settled, seed=seed,
@@ -243,17 +244,6 @@ def _in_float64(
         double = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), potential)
         value, lower = evaluate(double, jnp.asarray(ascending), jnp.asarray(reference))
         return float(value), float(lower)
-
-
-def seed_from(random_state: int | np.random.RandomState | None) -> int:
-    """Return the seed a scikit-learn random_state stands for: itself, or a draw from it."""
-    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
-        if not 0 <= random_state < 2**32:
-            raise ValueError(f"random_state must be between 0 and 2**32 - 1, got {random_state}.")
-        return int(random_state)
-    from sklearn.utils import check_random_state
-
-    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def _names(points: Any) -> list[str] | None:

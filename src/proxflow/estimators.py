@@ -16,11 +16,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from proxflow.defaults import default_learning_rate, default_lipschitz, default_width, radius, smoothed
 from proxflow.entropies import Entropy, entropy
-from proxflow.estimate import named_gamma, seed_from
+from proxflow.estimate import named_gamma
 from proxflow.gamma import Gamma
 from proxflow.sources import SOURCES, draw_source
 from proxflow.spans import Span, affine_span, column_scales
-from proxflow.validation import check_choice, check_cloud, check_positive, check_same_width
+from proxflow.validation import check_choice, check_cloud, check_positive, check_same_width, seed_from
 
 if TYPE_CHECKING:
     from proxflow.evolution import Run
@@ -177,31 +177,25 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
         ValueError
             Bad samples (the place is named), different widths, or a setting out of range.
         """
-        chosen = entropy(self.f, self.alpha)
         self.check_settings()
+        chosen = entropy(self.f, self.alpha)
         samples = self._read(target, "target", reset=True)
         given = None if source is None else check_cloud(source, "source", columns=_names(source), minimum=1)
         if given is not None:
             check_same_width(samples, given, "the target", "the source")
         self.seed_ = seed_from(self.random_state)
         start = (
-            draw_source(self.source, samples, self.n_particles or len(samples), self.seed_)
-            if given is None
-            else given
+            draw_source(self.source, samples, self.n_particles or len(samples), self.seed_) if given is None else given
         )
         self._span = self._coordinates(samples, start)
         self._given, self._samples = given, samples
-        self._flow, self._pair, self._smooth = self._pieces(
-            chosen, self._span.encode(samples), drawn=given is None
-        )
+        self._flow, self._pair, self._smooth = self._pieces(chosen, self._span.encode(samples), drawn=given is None)
         self.trajectory_: list[tuple[int, np.ndarray]] = []
 
         def watch(run: Run) -> None:
             self.trajectory_.append((run.step, self.decode_state(run.state)[:_DRAWN]))
 
-        run, moved = self._evolve(
-            start, self.seed_, record=self._replayable(), callbacks=(watch, *self.callbacks)
-        )
+        run, moved = self._evolve(start, self.seed_, record=self._replayable(), callbacks=(watch, *self.callbacks))
         self._potentials = run.potentials
         self.particles_ = moved.astype(self._dtype)
         self.history_, self.n_steps_, self.stopped_ = run.history, run.step, run.stopped
@@ -238,9 +232,7 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
         if self._given is None:
             start = draw_source(self.source, self._samples, count, seed)
         else:
-            rows = np.random.default_rng(seed).choice(
-                len(self._given), count, replace=count > len(self._given)
-            )
+            rows = np.random.default_rng(seed).choice(len(self._given), count, replace=count > len(self._given))
             start = self._given[rows]
         _, moved = self._evolve(start, seed)
         return moved[:n].astype(self._dtype)
@@ -287,6 +279,7 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
         """Raise ValueError for a setting out of range; `fit` does so first of all."""
         from proxflow.flows.particles import METHODS
 
+        entropy(self.f, self.alpha)
         check_choice(self.method, "method", tuple(METHODS))
         check_choice(self.source, "source", SOURCES)
         check_choice(self.scaling, "scaling", ("auto", "columns", "none"))
@@ -301,6 +294,7 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
             if getattr(self, name) is not None:
                 check_positive(getattr(self, name), name, infinite=name == "L")
         check_positive(self.step_share, "step_share")
+        named_gamma(self.gamma, self.L or 1.0, 1, width=self.width)
         if self.smoothing is not None and not 0 <= self.smoothing <= 1:
             raise ValueError(f"smoothing must be between 0 and 1, got {self.smoothing!r}.")
         if self.bounds is not None and not (len(self.bounds) == 2 and self.bounds[0] < self.bounds[1]):
@@ -333,9 +327,7 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
         # For a map between two data sets the samples themselves are the goal; for new samples, what lies between.
         smooth = smoothed(goal, self.smoothing if self.smoothing is not None or drawn else 0.0)
         size = radius(goal)
-        rule = (
-            DivergenceStep(self.step_share, size) if self.step_size is None else ConstantStep(self.step_size)
-        )
+        rule = DivergenceStep(self.step_share, size) if self.step_size is None else ConstantStep(self.step_size)
         low, high = self.bounds or (-math.inf, math.inf)
         self.settings_: dict[str, Any] = {
             "f": repr(f), "L": getattr(gamma, "L", slope), "gamma": type(gamma).__name__,
@@ -351,13 +343,12 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
     # ------------------------------------------------------------------ points in and out
 
     def _read(self, points: Any, name: str, *, reset: bool, minimum: int = 2) -> np.ndarray:
-        columns = getattr(points, "columns", None)
-        if np.ndim(points) == 1 and columns is None:
+        samples = check_cloud(points, name, columns=_names(points), minimum=minimum)
+        if not hasattr(points, "columns") and np.asarray(points).ndim == 1:
             raise ValueError(
                 f"{name}: expected 2D array, got 1D array instead. Reshape your data with .reshape(-1, 1) if it has"
                 " one feature, or .reshape(1, -1) if it is one sample."
             )
-        samples = check_cloud(points, name, columns=_names(points), minimum=minimum)
         validate_data(self, points, reset=reset, skip_check_array=True)
         if reset:
             dtype = getattr(points, "dtype", None)
@@ -370,8 +361,8 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
         from proxflow.flows.particles import METHODS
 
         pair, blank = self._pair, np.zeros((2, self._span.encode(self._samples[:1]).shape[1]), np.float32)
-        shapes = jax.eval_shape(lambda: pair.gamma.potential(pair.init(jax.random.key(0), blank, blank)))
-        floats = sum(leaf.size for leaf in jax.tree.leaves(shapes))
+        potential = pair.gamma.potential(pair.init(jax.random.key(0), blank, blank))
+        floats = sum(leaf.size for leaf in jax.tree.leaves(potential))
         self._megabytes = 4e-6 * floats * self.steps * len(METHODS[self.method].stages)
         return self._megabytes <= self.memory_budget
 

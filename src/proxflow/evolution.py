@@ -92,7 +92,10 @@ def _chunk(
         kept = jax.tree.map(lambda buffer, leaf: buffer.at[i].set(leaf), kept, outcome)
         return state, memory, kept
 
-    _, _, *shapes = jax.eval_shape(step, first, state, memory)
+    cloud = flow.cloud(state)
+    shapes: list[Any] = [Report(*[cloud[0, 0]] * len(Report._fields)), None]  # four scalars of the cloud's dtype
+    if record:
+        _, _, *shapes = jax.eval_shape(step, first, state, memory)
     kept = jax.tree.map(lambda leaf: jnp.zeros((length, *leaf.shape), leaf.dtype), shapes)
     state, memory, (reports, potentials) = jax.lax.fori_loop(0, count, body, (state, memory, kept))
     finite = jnp.all(jnp.isfinite(flow.cloud(state)))
@@ -156,11 +159,13 @@ def evolve(
     >>> run.step, bool(run.history["value"][-1] < run.history["value"][0])
     (20, True)
     """
-    target = target if isinstance(target, Target) else Samples(jnp.asarray(target, jnp.float32))
+    target = target if isinstance(target, Target) else Samples(_single(target))
     run = resume or _begin(flow, divergence, source, target, jax.random.key(0) if key is None else key)
     with Progress("transporting", steps, visible=progress) as bar:
-        run.stopped = "interrupted" if any([callback(run) for callback in callbacks]) else ""
+        run.stopped = ""
         try:
+            if any([callback(run) for callback in callbacks]):
+                run.stopped = "a callback asked to stop"
             while run.step < steps and not run.stopped:
                 count = min(_next_chunk(run.step, chunk), steps - run.step)
                 _take(run, flow, divergence, target, count, chunk, warm_up, record)
@@ -178,15 +183,12 @@ def evolve(
 
 
 def _begin(flow: Flow, divergence: Divergence, source: Any, target: Target, key: Array) -> Run:
-    return Run(*_first(flow, divergence, jnp.asarray(source, jnp.float32), target, key))
+    cloud = _single(source)
+    return Run(flow.init(cloud), divergence.init(key, cloud, target.points), key)
 
 
-@jax.jit
-def _first(
-    flow: Flow, divergence: Divergence, source: Array, target: Target, key: Array
-) -> tuple[Any, Any, Array]:
-    key, init_key = jax.random.split(key)
-    return flow.init(source), divergence.init(init_key, source, target.draw(init_key)), key
+def _single(points: Any) -> Array:
+    return jax.device_put(np.asarray(points, np.float32))  # converted by NumPy: nothing to compile
 
 
 def _next_chunk(step: int, longest: int) -> int:

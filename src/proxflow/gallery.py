@@ -34,10 +34,10 @@ def draw_report(
     verb = "new samples" if source is None else "samples moved"
     title = f"{count} {verb}, {width} feature{'s' * (width != 1)}"
     transport = result.transport
-    summary = result.sentences + [
+    summary = [
+        *result.sentences,
         f"{transport.n_steps_} steps in {result.seconds:.1f} s; {transport.stopped_}.",
-        f"From {len(target.values)} target samples"
-        + ("." if source is None else f" and {count} source samples."),
+        f"From {len(target.values)} target samples" + ("." if source is None else f" and {count} source samples."),
     ]
     shown = {k: v for k, v in settings.get("arguments", {}).items() if v is not None} | transport.settings_
     write_report(
@@ -183,19 +183,17 @@ def _image_figures(result: RunResult, target: Data, keep: Any) -> None:
     low, high = float(train.min()), float(train.max())
     keep(
         "images.png",
-        plots.image_grid(result.samples, shape, low=low, high=high, title="New samples"),
+        plots.image_grid(result.samples, shape, low=low, high=high, rows=10, title="New samples"),
         "New samples, in the order of samples.npy: nothing was selected.",
         "A grid of generated images",
     )
     keep(
         "training.png",
-        plots.image_grid(train, shape, low=low, high=high, title="Training samples"),
+        plots.image_grid(train, shape, low=low, high=high, rows=10, title="Training samples"),
         "Training samples, for comparison.",
         "A grid of training images",
     )
-    nearest = (
-        NearestNeighbors(n_neighbors=1).fit(train).kneighbors(result.samples, return_distance=False)[:, 0]
-    )
+    nearest = NearestNeighbors(n_neighbors=1).fit(train).kneighbors(result.samples, return_distance=False)[:, 0]
     keep(
         "nearest.png",
         plots.image_comparison(train, result.samples, nearest, shape),

@@ -150,9 +150,7 @@ def _table(table: ReportTable) -> str:
     for row in table.rows:
         if len(row) != width:
             raise ValueError(f"table {table.title!r}: {len(row)} cells under {width} headings: {row!r}.")
-    numeric = [
-        len(table.rows) > 0 and all(_is_number(row[index]) for row in table.rows) for index in range(width)
-    ]
+    numeric = [len(table.rows) > 0 and all(_is_number(row[index]) for row in table.rows) for index in range(width)]
     head = "".join(
         f'<th scope="col"{_align(right)}>{_escape(name)}</th>'
         for name, right in zip(table.header, numeric, strict=True)

@@ -24,18 +24,29 @@ __all__ = ["Data", "Interrupted", "RunResult", "run_transport"]
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error: the user asked for it
+class Interrupted(Exception):
     """Ctrl-C during the flow; the message says what was saved and where."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """Samples as they came: shape (n, d), their column names, and what an array of images looked like."""
+    """Samples as they came: shape (n, d), their column names, and the shape each had in an array file.
+
+    image: height and width, to draw them as pictures.
+    """
 
     values: np.ndarray
     columns: tuple[str, ...] | None = None
     is_array: bool = False
+    event_shape: tuple[int, ...] | None = None
     image: tuple[int, int] | None = None
+
+    def write(self, values: np.ndarray, folder: RunFolder) -> None:
+        """Write other samples, shape (m, d), in this form: under these names, or as an array of this shape."""
+        rows = np.asarray(values, np.float32)
+        if self.is_array and self.event_shape is not None:
+            rows = rows.reshape(len(rows), *self.event_shape)
+        folder.samples(rows, self.columns, as_array=self.is_array)
 
 
 @dataclass
@@ -109,15 +120,12 @@ def run_transport(
 
     folder.settings(settings)
     started = time.perf_counter()
-    columns, as_array = target.columns, target.is_array
-    transport.set_params(callbacks=(_Checkpoint(folder, columns, as_array, transport),))
+    transport.set_params(callbacks=(_Checkpoint(folder, target, transport),))
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", RuntimeWarning
-        )  # an early end is told below, in the command's own words
+        warnings.simplefilter("ignore", RuntimeWarning)  # an early end is told below, in the command's own words
         transport.fit(target.values, None if source is None else source.values)
     result = RunResult(folder.path, np.asarray(transport.particles_), transport, 0.0)
-    _write(result.samples, folder, columns, as_array)
+    target.write(result.samples, folder)
     folder.history(transport.history_)
     folder.settings(settings | {"resolved": transport.settings_, "stopped": transport.stopped_})
     result.seconds = time.perf_counter() - started
@@ -165,23 +173,16 @@ def _judged(
     return judge_by_trial(target.values, generate, units=transport.in_units, seed=transport.seed_)
 
 
-def _write(values: np.ndarray, folder: RunFolder, columns: tuple[str, ...] | None, as_array: bool) -> None:
-    folder.samples(np.asarray(values, np.float32), columns, as_array=as_array)
-
-
 class _Checkpoint:
     """Writes the particles every few seconds, so that even a kill loses little."""
 
-    def __init__(
-        self, folder: RunFolder, columns: tuple[str, ...] | None, as_array: bool, transport: ParticleTransport
-    ) -> None:
-        self._folder, self._columns, self._as_array = folder, columns, as_array
-        self._transport = transport
+    def __init__(self, folder: RunFolder, data: Data, transport: ParticleTransport) -> None:
+        self._folder, self._data, self._transport = folder, data, transport
         self._last = time.monotonic()
 
     def __call__(self, run: Any) -> None:
         if time.monotonic() - self._last > _SECONDS_BETWEEN_CHECKPOINTS:
-            _write(self._transport.decode_state(run.state), self._folder, self._columns, self._as_array)
+            self._data.write(self._transport.decode_state(run.state), self._folder)
             self._folder.history(run.history)
             self._last = time.monotonic()
 

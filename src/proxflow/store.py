@@ -189,9 +189,7 @@ class RunFolder:
             folder.mkdir(parents=True, exist_ok=True)
             if not all(file.name.startswith(TEMPORARY) for file in folder.iterdir()):
                 if not overwrite:
-                    raise ValueError(
-                        f"{folder} exists and is not empty: choose another --out or pass --overwrite."
-                    )
+                    raise ValueError(f"{folder} exists and is not empty: choose another --out or pass --overwrite.")
                 if not (folder / "settings.json").is_file():
                     raise ValueError(
                         f"{folder} is not empty and holds no settings.json, so no earlier run made it: "
@@ -206,9 +204,7 @@ class RunFolder:
         write_json(self.path / "settings.json", settings)
         return self.path / "settings.json"
 
-    def samples(
-        self, values: npt.ArrayLike, columns: Sequence[str] | None = None, as_array: bool = False
-    ) -> Path:
+    def samples(self, values: npt.ArrayLike, columns: Sequence[str] | None = None, as_array: bool = False) -> Path:
         """Write the samples, shape (n, d), to samples.csv, or of any shape to samples.npy if as_array."""
         array = np.asarray(values)
         file = self.path / ("samples.npy" if as_array else "samples.csv")
@@ -227,9 +223,7 @@ class RunFolder:
         if "step" in history:
             raise ValueError("the history's column 'step' is counted here: give yours another name.")
         length = max((np.size(series) for series in history.values()), default=0)
-        write_csv(
-            self.path / "history.csv", ["step", *history], [np.arange(1, length + 1), *history.values()]
-        )
+        write_csv(self.path / "history.csv", ["step", *history], [np.arange(1, length + 1), *history.values()])
         return self.path / "history.csv"
 
     def figure_path(self, name: str) -> Path:

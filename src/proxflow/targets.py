@@ -32,7 +32,9 @@ _DENSE, _SPARSE = 0.2, 0.4
 
 
 class Target(eqx.Module):
-    """A measure to flow to: draw a cloud of it, of the same shape every time."""
+    """A measure to flow to: its samples, and clouds drawn of it, of the same shape every time."""
+
+    points: eqx.AbstractVar[Array]
 
     @abc.abstractmethod
     def draw(self, key: Array) -> Array:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["check_choice", "check_cloud", "check_positive", "check_same_width"]
+__all__ = ["check_choice", "check_cloud", "check_positive", "check_same_width", "seed_from"]
 
 # Beyond this a float32 square overflows, and squared distances are everywhere.
 _LARGEST = 1e18
@@ -37,8 +37,10 @@ def check_cloud(
 
     Raises
     ------
+    TypeError
+        Objects that are no numbers.
     ValueError
-        Non-numeric or complex values, NaN or inf (row and column named), values whose squares overflow,
+        Text, complex or sparse values, NaN or inf (row and column named), values whose squares overflow,
         zero features, too few samples, or more than two dimensions.
 
     Examples
@@ -48,13 +50,16 @@ def check_cloud(
         ...
     ValueError: a.csv: NaN in row 1, column 'height' (rows count from 0; 1 such value). Drop or impute it.
     """
+    if hasattr(points, "toarray"):
+        raise ValueError(f"{name}: sparse input is not supported; pass its dense form, .toarray().")
     try:
         array = np.asarray(points)
         if array.dtype.kind == "c":
             raise ValueError("Complex data not supported")
         array = array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: not an array of numbers ({error}).") from None
+    except (TypeError, ValueError, OverflowError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name}: not an array of numbers ({error}).") from None
     if array.ndim == 1 and array.size > 0:
         array = array[:, None]
     if array.ndim != 2:
@@ -65,7 +70,7 @@ def check_cloud(
     if rows == 0:
         raise ValueError(f"{name}: no samples (shape {array.shape}).")
     if width == 0:
-        raise ValueError(f"{name}: no features, shape {array.shape}.")
+        raise ValueError(f"{name}: no features; 0 feature(s) (shape={array.shape}) while a minimum of 1 is required.")
     if rows < minimum:
         raise ValueError(f"{name}: {rows} sample{'s' * (rows != 1)}, but at least {minimum} are needed.")
     bad = ~np.isfinite(array)
@@ -75,8 +80,7 @@ def check_cloud(
         place = f"row {row}, column {_column(column, columns)}"
         count = int(bad.sum())
         raise ValueError(
-            f"{name}: {kind} in {place} (rows count from 0; {count} such value{'s' * (count != 1)}). "
-            "Drop or impute it."
+            f"{name}: {kind} in {place} (rows count from 0; {count} such value{'s' * (count != 1)}). Drop or impute it."
         )
     large = np.abs(array) > _LARGEST
     if large.any():
@@ -104,16 +108,25 @@ def check_same_width(x: npt.NDArray, y: npt.NDArray, x_name: str, y_name: str) -
 def check_positive(value: Any, name: str, *, integer: bool = False, infinite: bool = False) -> None:
     """Raise ValueError unless value is a positive (whole) number; infinity only if allowed."""
     kind = "whole number" if integer else "number"
-    numeric = isinstance(value, (int, np.integer)) or (
-        not integer and isinstance(value, (float, np.floating))
-    )
+    numeric = isinstance(value, (int, np.integer)) or (not integer and isinstance(value, (float, np.floating)))
     if isinstance(value, bool) or not numeric:
         raise ValueError(f"{name} must be a positive {kind}, got {value!r}.")
     if not value > 0 or (math.isinf(value) and not infinite):
-        raise ValueError(f"{name} must be a positive {'' if infinite else 'finite '}{kind}, got {value!r}.")
+        raise ValueError(f"{name} must be a positive {'' if infinite or integer else 'finite '}{kind}, got {value!r}.")
 
 
 def check_choice(value: Any, name: str, choices: Sequence[str]) -> None:
     """Raise ValueError, listing what there is, unless value is one of the choices."""
     if value not in choices:
         raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(choices)}.")
+
+
+def seed_from(random_state: int | np.random.RandomState | None) -> int:
+    """Return the seed a scikit-learn random_state stands for: itself, or a draw from it."""
+    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
+        if not 0 <= random_state < 2**32:
+            raise ValueError(f"random_state must be between 0 and 2**32 - 1, got {random_state}.")
+        return int(random_state)
+    from sklearn.utils import check_random_state
+
+    return int(check_random_state(random_state).randint(2**31 - 1))

@@ -42,11 +42,7 @@ def positions(file: str, names: Sequence[str] | None, width: int, chosen: Sequen
     known = {name: index for index, name in enumerate(map(str, range(width)) if names is None else names)}
     unknown = [name for name in chosen if name not in known]
     if unknown:
-        has = (
-            f"only {width} columns without names: use 0 to {width - 1}"
-            if names is None
-            else listed(known, 20)
-        )
+        has = f"only {width} columns without names: use 0 to {width - 1}" if names is None else listed(known, 20)
         raise ValueError(f"{file}: no column {listed(unknown)}. It has {has}.")
     return [known[name] for name in chosen]
 
@@ -61,9 +57,7 @@ def as_number(value: Any) -> float | None:
         return None
 
 
-def as_numbers(
-    file: str, names: Sequence[str] | None, frame: Any, *, guessed: bool
-) -> npt.NDArray[np.float64]:
+def as_numbers(file: str, names: Sequence[str] | None, frame: Any, *, guessed: bool) -> npt.NDArray[np.float64]:
     """Return the frame as numbers, NaN where missing, or name the columns that hold something else.
 
     guessed: whether names were only taken for names, as in text, so that the error can say so.

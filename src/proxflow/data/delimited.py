@@ -123,8 +123,6 @@ def _without_index(file: str, names: tuple[str, ...], frame: Any) -> tuple[tuple
     while len(names) > 1 and _UNNAMED.fullmatch(names[0]):
         labels = frame.iloc[:, 0]
         if labels.dtype.kind in "bfc" or (labels.dtype.kind in "iu" and not labels.is_unique):
-            raise ValueError(
-                f"{file}: the first column has no name and holds no row labels. Name it or remove it."
-            )
+            raise ValueError(f"{file}: the first column has no name and holds no row labels. Name it or remove it.")
         names, frame = names[1:], frame.iloc[:, 1:]
     return names, frame

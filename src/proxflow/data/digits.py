@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from proxflow.validation import check_positive
+from proxflow.validation import check_positive, seed_from
 
 __all__ = ["DigitsSplit", "load_digits_split"]
 
@@ -58,16 +58,12 @@ def load_digits_split(
     """
     from sklearn.datasets import load_digits
 
-    from proxflow.estimate import seed_from  # here, for it brings JAX along
-
     check_positive(n_train, "n_train", integer=True)
     check_positive(n_test, "n_test", integer=True)
     images = load_digits().data
     needed = n_train + 2 * n_test
     if needed > len(images):
-        raise ValueError(
-            f"n_train + 2 n_test = {needed}, but there are only {len(images)} digits: ask for fewer."
-        )
+        raise ValueError(f"n_train + 2 n_test = {needed}, but there are only {len(images)} digits: ask for fewer.")
     shuffled = np.random.default_rng(seed_from(random_state)).permutation(images)
     train, fresh, test, _ = np.split(shuffled, np.cumsum([n_train, n_test, n_test]))
     return DigitsSplit(train, fresh, test)

@@ -124,9 +124,7 @@ def read_table(
     return Table(values, names, file, integer, event_shape if len(event_shape) > 1 else values.shape[1:])
 
 
-def write_table(
-    path: str | os.PathLike[str], values: npt.ArrayLike, columns: Sequence[str] | None = None
-) -> None:
+def write_table(path: str | os.PathLike[str], values: npt.ArrayLike, columns: Sequence[str] | None = None) -> None:
     """Write samples of shape (n, d), whole or not at all, in the format that path's suffix says.
 
     Text and Parquet get the column names, x0, x1, ... unless given; NPY and NPZ (as 'samples') have none.

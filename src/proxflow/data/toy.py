@@ -1,7 +1,7 @@
 """The seven standard sets in the plane, as plain functions: n points, shape (n, 2), from a seed.
 
 In each formula U is uniform on (0, 1), N is standard normal, k is a uniform whole number from 0 on, all fresh
-for every point. All sets fit into about [-5, 5]². Bad at: standing for real data, for they have no tails and no atoms.
+for every point. All sets fit into about [-5, 5]². Bad at: standing for real data, which have tails and atoms.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from proxflow.validation import check_positive
+from proxflow.validation import check_positive, seed_from
 
 __all__ = [
     "TOY",
@@ -102,7 +102,6 @@ TOY: dict[str, Callable[..., Points]] = {
 
 
 def _seed(n: int, random_state: Seed) -> int:
-    from proxflow.estimate import seed_from  # here, for it brings JAX along
 
     check_positive(n, "n", integer=True)
     return seed_from(random_state)

@@ -90,22 +90,35 @@ class NetworkState(NamedTuple):
 
 
 def new_state(
-    key: Array, particles: Array, target: Array, width: int, depth: int, auxiliary: Callable[[Weights], Any]
+    key: Array, particles: Array, target: Array, width: int, depth: int, auxiliary: Callable[[Any], Any]
 ) -> NetworkState:
-    """Return a state with random orthonormal weights, zero biases and the pooled data's centre and scale."""
-    sizes = [particles.shape[1]] + [width] * depth + [1]
-    keys = jax.random.split(key, len(sizes) - 1)
-    initialise = jax.nn.initializers.orthogonal()
-    weights = tuple(
-        initialise(k, (after, before), particles.dtype)
-        for k, before, after in zip(keys, sizes[:-1], sizes[1:], strict=True)
-    )
-    network = Network(weights, tuple(jnp.zeros((size, 1), particles.dtype) for size in sizes[1:-1]))
+    """Return a state with random orthonormal weights, zero biases and the pooled data's centre and scale.
+
+    All in NumPy: it runs once, and compiling it would take longer than a whole flow in the plane.
+    """
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    cloud_p, cloud_q = np.asarray(particles, np.float64), np.asarray(target, np.float64)
+    sizes = [cloud_p.shape[1]] + [width] * depth + [1]
+    dtype = particles.dtype
+    weights: Any = tuple(_orthonormal(rng, *shape).astype(dtype) for shape in zip(sizes[1:], sizes[:-1], strict=True))
+    biases: Any = tuple(np.zeros((size, 1), dtype) for size in sizes[1:-1])
+    network = Network(weights, biases)
     # Each cloud counts half, whatever its size: the network must see both.
-    centre = 0.5 * (jnp.mean(particles, 0) + jnp.mean(target, 0))
-    spread = 0.5 * (jnp.mean((particles - centre) ** 2) + jnp.mean((target - centre) ** 2))
-    scale = jnp.sqrt(jnp.where(spread > 0, spread, 1.0))
-    return NetworkState(network, _adam().init(network), auxiliary(weights), centre, scale)
+    centre = 0.5 * (cloud_p.mean(axis=0) + cloud_q.mean(axis=0))
+    spread = 0.5 * (np.mean((cloud_p - centre) ** 2) + np.mean((cloud_q - centre) ** 2))
+    scale = np.sqrt(spread) if spread > 0 else 1.0
+    still: Any = optax.ScaleByAdamState(
+        np.zeros((), np.int32), *(jax.tree.map(np.zeros_like, network) for _ in range(2))
+    )
+    place: Any = (centre.astype(dtype), np.asarray(scale, dtype))
+    return jax.device_put(NetworkState(network, still, auxiliary(weights), *place))
+
+
+def _orthonormal(rng: np.random.Generator, after: int, before: int) -> np.ndarray:
+    """A random matrix of shape (after, before) with orthonormal rows or columns, whichever fit."""
+    factor, triangle = np.linalg.qr(rng.normal(size=(max(after, before), min(after, before))))
+    factor = factor * np.sign(np.diag(triangle))  # uniform over orthonormal matrices (Mezzadri 2007)
+    return factor if after >= before else factor.T
 
 
 def _adam() -> optax.GradientTransformation:

@@ -16,6 +16,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from proxflow.gamma import network
@@ -27,9 +28,9 @@ __all__ = ["SpectralNormalised"]
 _ROUNDS = 3  # of power iteration per update; weights move by a per cent or so between updates
 
 
-def _leading_vectors(weights: Weights) -> tuple[Array, ...]:
+def _leading_vectors(weights: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     """The right singular vector of each weight's largest singular value, exactly: a warm start."""
-    return tuple(jnp.linalg.svd(w, full_matrices=False)[2][0] for w in weights)
+    return tuple(np.linalg.svd(w, full_matrices=False)[2][0] for w in weights)
 
 
 def _normalise(weight: Array, vector: Array) -> tuple[Array, Array]:

@@ -119,9 +119,7 @@ def image_comparison(
     known, made = _tiles(real, shape, "real images"), _tiles(new, shape, "new images")
     indices = np.asarray(nearest)
     if indices.dtype.kind not in "iu" or indices.shape != (len(made),):
-        raise ValueError(
-            f"nearest: expected {len(made)} row numbers, got shape {indices.shape} of {indices.dtype}."
-        )
+        raise ValueError(f"nearest: expected {len(made)} row numbers, got shape {indices.shape} of {indices.dtype}.")
     if indices.min() < 0 or indices.max() >= len(known):
         raise ValueError(f"nearest: row numbers must lie in 0 to {len(known) - 1}.")
     _check_count(columns, "columns")
@@ -174,9 +172,7 @@ def _tiles(images: Any, shape: Sequence[int], name: str) -> npt.NDArray[np.float
     if len(sides) not in (2, 3) or (len(sides) == 3 and sides[2] != 3):
         raise ValueError(f"shape must be (height, width) or (height, width, 3), got {tuple(shape)}.")
     if array[0].size != np.prod(sides):
-        raise ValueError(
-            f"{name}: {array[0].size} values each do not make images of {' x '.join(map(str, sides))}."
-        )
+        raise ValueError(f"{name}: {array[0].size} values each do not make images of {' x '.join(map(str, sides))}.")
     return array.reshape(len(array), *sides)
 
 

@@ -107,8 +107,7 @@ def particles_over_time(
 def tallest_bar(clouds: Clouds) -> float:
     """Return the upper limit of 1-D panels: all bars fit, unless a spike would flatten the target."""
     peaks = [
-        float(histogram(cloud[:, 0], len(cloud), clouds.view)[0].max())
-        for cloud in (clouds.target, *clouds.particles)
+        float(histogram(cloud[:, 0], len(cloud), clouds.view)[0].max()) for cloud in (clouds.target, *clouds.particles)
     ]
     return 1.08 * min(max(peaks), 5 * peaks[0]) or 1.0
 

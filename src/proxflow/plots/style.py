@@ -111,8 +111,7 @@ def legend(figure: Figure, entries: Sequence[tuple[str, str]]) -> None:
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=colour, marker="o", markersize=5, linewidth=0, label=label)
-        for label, colour in entries
+        Line2D([], [], color=colour, marker="o", markersize=5, linewidth=0, label=label) for label, colour in entries
     ]
     figure.legend(
         handles=handles,

@@ -65,9 +65,7 @@ class Clouds:
     notes: tuple[str, ...]
 
 
-def gather(
-    snapshots: Sequence[tuple[int, Any]], target: Any, columns: Sequence[str] | None, moments: int
-) -> Clouds:
+def gather(snapshots: Sequence[tuple[int, Any]], target: Any, columns: Sequence[str] | None, moments: int) -> Clouds:
     """Check the arrays, choose the moments, fit the view and project everything on it."""
     if len(snapshots) == 0:
         raise ValueError("no snapshots to draw: pass at least one pair (step, particles).")
@@ -151,9 +149,7 @@ def _progress(
     return np.maximum.accumulate(covered / (covered + ahead))
 
 
-def _fit(
-    target: npt.NDArray[np.float64], first: npt.NDArray[np.float64], columns: Sequence[str] | None
-) -> View:
+def _fit(target: npt.NDArray[np.float64], first: npt.NDArray[np.float64], columns: Sequence[str] | None) -> View:
     width = target.shape[1]
     names = column_names(columns, width)
     centre, directions, explanation = target.mean(axis=0), None, ""

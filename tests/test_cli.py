@@ -1,0 +1,249 @@
+"""The command line as its users meet it: as a process where that matters, in this process where it does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from proxflow import cli
+
+QUICK = ["--steps", "4", "--width", "8", "--updates", "1"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    pd.DataFrame(rng.normal(size=(40, 2)), columns=["age", "height"]).to_csv("a.csv", index=False)
+    pd.DataFrame(rng.normal(size=(30, 2)) + 3, columns=["height", "age"]).to_csv("b.csv", index=False)
+    np.save("a.npy", rng.normal(size=(40, 2)))
+    np.save("images.npy", rng.uniform(size=(40, 4, 3)))
+    return tmp_path
+
+
+def call(capsys, *arguments: str) -> tuple[int, str, str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["proxflow", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+    captured = capsys.readouterr()
+    return int(end.value.code or 0), captured.out, captured.err
+
+
+def process(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "proxflow", *arguments], capture_output=True, text=True, **options)
+
+
+def test_help_and_version_are_instant_and_complete():
+    start = time.perf_counter()
+    done = process("--help")
+    assert done.returncode == 0
+    assert time.perf_counter() - start < 20  # a hang, not a speed: speeds live in benchmarks
+    for command in ("demo", "generate", "transport", "divergence", "rerun"):
+        assert command in done.stdout
+        assert f"Example: proxflow {command}" in process(command, "--help").stdout
+    assert re.fullmatch(r"proxflow \d+\.\d+\.\d+\n", process("--version").stdout)
+
+
+def test_generate_writes_everything_and_repeats_itself(here, capsys):
+    code, out, err = call(capsys, "generate", "a.csv", "-n", "50", "--out", "one", *QUICK)
+    assert (code, err) == (0, "")
+    assert "50 samples of 2 features" in out
+    made = {p.relative_to("one").as_posix() for p in Path("one").rglob("*") if p.is_file()}
+    assert made == {
+        "settings.json", "samples.csv", "history.csv", "report.html", "figures/particles.png",
+        "figures/particles.gif", "figures/convergence.png", "figures/novelty.png",
+    }  # fmt: skip
+    samples = pd.read_csv("one/samples.csv")
+    assert list(samples.columns) == ["age", "height"]
+    assert samples.shape == (50, 2)
+    assert len(pd.read_csv("one/history.csv")) == 4
+    code, _, _ = call(capsys, "rerun", "one", "--out", "two")
+    assert code == 0
+    assert Path("one/samples.csv").read_bytes() == Path("two/samples.csv").read_bytes()
+
+
+def test_generate_json_is_one_object_with_a_judgement(here, capsys):
+    code, out, _ = call(capsys, "generate", "a.csv", "--json", "--no-pictures", "--out", "one", *QUICK)
+    found = json.loads(out)
+    assert code == 0
+    assert found["samples"] == 40
+    assert found["judgement"]["closeness"] > 0
+    assert not Path("one/report.html").exists()
+
+
+def test_arrays_come_back_as_arrays_and_images_are_drawn(here, capsys):
+    code, _, _ = call(capsys, "generate", "images.npy", "--out", "one", "--no-trial", *QUICK)
+    assert code == 0
+    assert np.load("one/samples.npy").shape == (40, 4, 3)
+    assert Path("one/figures/images.png").exists()
+    code, _, _ = call(capsys, "generate", "a.npy", "--out", "two", "--no-trial", "--no-pictures", *QUICK)
+    assert np.load("two/samples.npy").shape == (40, 2)
+
+
+def test_heldout_samples_judge(here, capsys):
+    code, out, _ = call(capsys, "generate", "a.csv", "--test", "b.csv", "--out", "o", "--no-pictures", *QUICK)
+    assert code == 0
+    assert "15 held-out samples" in out
+
+
+def test_transport_matches_columns_by_name_and_keeps_rows(here, capsys):
+    code, _, err = call(
+        capsys, "transport", "--source", "a.csv", "--target", "b.csv", "--out", "o", "--step-size", "0.001", *QUICK
+    )
+    assert (code, err) == (0, "")
+    moved = pd.read_csv("o/samples.csv")
+    source = pd.read_csv("a.csv")
+    assert list(moved.columns) == ["height", "age"]  # the target's order
+    np.testing.assert_allclose(moved[["age", "height"]], source, atol=0.1)  # hardly moved, row by row
+    assert "W2 before" in Path("o/report.html").read_text()
+
+
+def test_divergence_prints_the_formula_or_json(here, capsys):
+    code, out, _ = call(capsys, "divergence", "a.csv", "b.csv", "--steps", "40", "--L", "2")
+    assert code == 0
+    assert "sup over L-Lipschitz" in out
+    code, out, _ = call(capsys, "divergence", "a.csv", "b.csv", "--steps", "40", "--L", "2", "--json")
+    found = json.loads(out)
+    assert found["direction"] == "P||Q"
+    assert 0 < found["lower_bound"] <= 2 * 3 * 2**0.5 + 2
+    code, out, _ = call(
+        capsys, "divergence", "a.csv", "b.csv", "--steps", "40", "--reverse", "--out", "d.json", "--json"
+    )
+    assert json.loads(Path("d.json").read_text()) == json.loads(out)
+
+
+def _files(folder: Path) -> None:
+    (folder / "nan.csv").write_text("age,height\n1,2\n3,nan\n5,6\n")
+    (folder / "inf.csv").write_text("age,height\n1,2\n3,inf\n5,6\n")
+    (folder / "words.csv").write_text("age,sex\n1,m\n3,f\n5,m\n")
+    (folder / "one.csv").write_text("age,height\n1,2\n")
+    (folder / "none.csv").write_text("age,height\n")
+    (folder / "wide.csv").write_text("a,b,c\n1,2,3\n4,5,6\n7,8,9\n")
+    (folder / "picture.csv").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    (folder / "cut.npy").write_bytes(Path("a.npy").read_bytes()[:-100])
+    (folder / "table.doc").write_text("1,2")
+    (folder / "full").mkdir()
+    (folder / "full" / "mine.txt").write_text("keep me")
+
+
+BAD = {
+    "nan named": (["generate", "nan.csv"], "row 1, column 'height'"),
+    "inf named": (["generate", "inf.csv"], "row 1, column 'height'"),
+    "words named": (["generate", "words.csv"], "sex"),
+    "one sample": (["generate", "one.csv"], "one.csv: 1 sample"),
+    "no rows": (["generate", "none.csv"], "none.csv"),
+    "missing": (["generate", "nope.csv"], "nope.csv"),
+    "other type": (["generate", "picture.csv"], "picture.csv"),
+    "truncated": (["generate", "cut.npy"], "cut.npy"),
+    "suffix": (["generate", "table.doc"], ".csv"),
+    "folder": (["generate", "full"], "full"),
+    "out exists": (["generate", "a.csv", "--out", "full"], "--overwrite"),
+    "out is foreign": (["generate", "a.csv", "--out", "full", "--overwrite"], "full"),
+    "out under a file": (["generate", "a.csv", "--out", "a.csv/x"], "a.csv"),
+    "zero new": (["generate", "a.csv", "-n", "0"], "-n must be"),
+    "f": (["generate", "a.csv", "--f", "klu"], "reverse_kl"),
+    "alpha without": (["generate", "a.csv", "--alpha", "2"], "f='alpha'"),
+    "L": (["generate", "a.csv", "--L", "0"], "L must be"),
+    "negative L": (["divergence", "a.csv", "b.csv", "--L", "-1"], "L must be"),
+    "steps": (["generate", "a.csv", "--steps", "0"], "steps must be"),
+    "odd width": (["generate", "a.csv", "--width", "7"], "even"),
+    "method": (["generate", "a.csv", "--method", "rk9"], "heun"),
+    "gamma": (["generate", "a.csv", "--gamma", "nets"], "groupsort"),
+    "bounds": (["generate", "a.csv", "--bounds", "1"], "LOW,HIGH"),
+    "image": (["generate", "a.csv", "--image", "3x3"], "9 pixels"),
+    "widths differ": (["divergence", "a.npy", "wide.csv"], "features"),
+    "names differ": (["divergence", "a.csv", "wide.csv"], "height"),
+    "no such option": (["generate", "a.csv", "--bogus"], "bogus"),
+    "not a number": (["generate", "a.csv", "--steps", "many"], "--steps"),
+    "no such command": (["generat"], "generat"),
+    "rerun what": (["rerun", "a.csv"], "a.csv"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_clear_line_and_exit_code_2(here, capsys, case):
+    _files(here)
+    arguments, words = BAD[case]
+    before = sorted(p.name for p in here.iterdir())
+    code, out, err = call(capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("proxflow: ")
+    assert words in err
+    assert (here / "full" / "mine.txt").read_text() == "keep me"
+    assert sorted(p.name for p in here.iterdir()) == before  # nothing was left behind
+
+
+def _start_long_run(folder: Path) -> subprocess.Popen[str]:
+    np.save(folder / "big.npy", np.random.default_rng(0).normal(size=(400, 8)))
+    arguments = ["generate", "big.npy", "--steps", "1000000", "--out", "run", "--no-trial"]
+    code = (
+        "import proxflow.runs as r; r._SECONDS_BETWEEN_CHECKPOINTS = 0.2\n"
+        "import sys; from proxflow.cli import main; sys.argv = ['proxflow', *sys.argv[1:]]; main()"
+    )
+    started = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 120
+    while not (folder / "run" / "samples.npy").exists():
+        assert started.poll() is None, started.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return started
+
+
+def test_interrupt_saves_what_was_computed_and_says_where(tmp_path):
+    started = _start_long_run(tmp_path)
+    started.send_signal(signal.SIGINT)
+    _, err = started.communicate(timeout=60)
+    assert started.returncode == 2, err
+    assert re.fullmatch(r"proxflow: interrupted after step \d+: .* in run\n", err), err
+    step = int(re.search(r"step (\d+)", err)[1])
+    assert np.load(tmp_path / "run" / "samples.npy").shape == (400, 8)
+    assert len(pd.read_csv(tmp_path / "run" / "history.csv")) == step
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["stopped"] == "interrupted"
+
+
+def test_kill_leaves_whole_files(tmp_path):
+    started = _start_long_run(tmp_path)
+    started.kill()
+    started.communicate(timeout=60)
+    assert np.load(tmp_path / "run" / "samples.npy").shape == (400, 8)
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["command"] == "generate"
+    assert not list((tmp_path / "run").glob("*.tmp"))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_full_disk_is_one_line(here, capsys, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("proxflow.atomic.os.replace", full)
+    code, _, err = call(capsys, "generate", "a.csv", "--out", "o", *QUICK)
+    assert code == 2
+    assert "No space left on device" in err
+
+
+def test_demo(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = call(capsys, "demo", "--steps", "5", "--out", "d")
+    assert code == 0
+    assert np.load("d/samples.npy").shape == (600, 8, 8)
+    assert (np.load("d/samples.npy") >= 0).all()
+    assert "600 held-out samples" in out
+    html = Path("d/report.html").read_text()
+    assert not re.findall(r"(?:src|href)=[\"']https?://", html)
+    assert Path("d/figures/images.png").exists()
+    assert Path("d/figures/nearest.png").exists()
