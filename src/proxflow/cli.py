@@ -318,17 +318,20 @@ def _transport(*, seed: int, bounds: str | None, **settings: Any) -> Any:
 
 
 def _run(
-    choices: _Choices, transport: Any, target: Data, out: Path | None, overwrite: bool, as_json: bool,
-    **options: Any,
+    choices: _Choices, transport: Any, target: Data, out: Path | None, overwrite: bool, as_json: bool, *,
+    source: Data | None = None, pictures: bool = True, **options: Any,
 ) -> None:  # fmt: skip
     from proxflow.runs import run_transport
     from proxflow.store import RunFolder, default_name
 
     transport.check_settings()  # before anything is written
     folder = RunFolder.create(out or default_name(choices.command), overwrite=overwrite)
-    result = run_transport(
-        transport, target, folder=folder, settings=choices.settings(), command=choices.line(), **options
-    )
+    settings = choices.settings()
+    result = run_transport(transport, target, folder=folder, settings=settings, source=source, **options)
+    if pictures:
+        from proxflow.gallery import draw_report
+
+        draw_report(result, target, source, folder, settings, choices.line())
     if as_json:
         typer.echo(json.dumps(result.to_dict()))
         return

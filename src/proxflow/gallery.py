@@ -165,9 +165,10 @@ def _figures(result: RunResult, target: Data, source: Data | None, folder: RunFo
             plots.nearest_distances(
                 nearest_distance(units(result.samples), units(train)),
                 nearest_distance(units(train), units(train), skip_self=True),
-                real_label="training samples, to each other",
+                real_label="training samples",
             ),
-            "Distance to the nearest training sample: a curve far left of the real one means copies.",
+            "Distance to the nearest training sample, of new samples and of training samples (to the others): a curve"
+            " far left of the real one means copies.",
             "Distances to the nearest training sample",
         )
     return found

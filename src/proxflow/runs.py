@@ -1,7 +1,7 @@
 """A run: data in, a folder out. What the command line's `generate`, `transport` and `demo` have in common.
 
 The order is chosen so that nothing computed is lost: settings first, samples and history as soon as there are
-any, then the judgement, the pictures and the report. Every file is written whole or not at all.
+any, then the judgement; pictures and the report (`gallery`) come last. Every file is written whole or not at all.
 """
 
 from __future__ import annotations
@@ -87,10 +87,8 @@ def run_transport(
     source: Data | None = None,
     heldout: Sequence[np.ndarray] = (),
     trial: bool = True,
-    pictures: bool = True,
-    command: str | None = None,
 ) -> RunResult:
-    """Fit the transport to the target, judge the result, and leave everything in the folder.
+    """Fit the transport to the target, judge the result, and leave samples, history and settings in the folder.
 
     Parameters
     ----------
@@ -106,18 +104,12 @@ def run_transport(
         Real samples that take no part: one sample (split in two), or (fresh, test).
     trial
         Without held-out samples: judge by a trial run on three quarters of the data.
-    pictures
-        Draw figures and the report.
-    command
-        The command line, for the report.
 
     Raises
     ------
     Interrupted
         After saving what there was when Ctrl-C came.
     """
-    from proxflow.gallery import draw_report
-
     folder.settings(settings)
     started = time.perf_counter()
     transport.set_params(callbacks=(_Checkpoint(folder, target, transport),))
@@ -138,8 +130,6 @@ def run_transport(
         result.sentences = result.judgement.sentences()
     elif source is None:
         result.sentences = ["Too few samples to hold any out: quality not judged."] if trial else []
-    if pictures:
-        draw_report(result, target, source, folder, settings, command)
     return result
 
 

@@ -56,12 +56,13 @@ class Judgement:
             close = f"Not there yet: {percent:.0f} % farther from held-out data than a fresh real sample"
         relative = self.nearest_new / self.nearest_real if self.nearest_real > 0 else np.inf
         if relative < 0.25:
-            new = "but most new samples nearly copy a training sample"
+            new = "Most new samples nearly copy a training sample"
         elif relative < 0.75:
-            new = f"new samples lie at {relative:.2f} of a real sample's distance from the training data: no copies"
+            new = "New samples are variations of training samples, nearer to them than real ones are"
         else:
-            new = "new samples lie as far from the training data as real ones do"
-        return [f"{close} (W2 ratio {self.closeness:.3f}; 1 is ideal).", f"{new[0].upper()}{new[1:]}."]
+            new = "New samples lie about as far from the training data as real ones do"
+        novelty = f"{new} (distance ratio {relative:.2f}; 1 is ideal, 0 a copy)."
+        return [f"{close} (W2 ratio {self.closeness:.3f}; 1 is ideal).", novelty]
 
 
 def judge(

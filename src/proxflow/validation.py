@@ -58,8 +58,8 @@ def check_cloud(
             raise ValueError("Complex data not supported")
         array = array.astype(np.float64)
     except (TypeError, ValueError, OverflowError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name}: not an array of numbers ({error}).") from None
+        refusal = TypeError if isinstance(error, TypeError) else ValueError
+        raise refusal(f"{name}: not an array of numbers ({error}).") from None
     if array.ndim == 1 and array.size > 0:
         array = array[:, None]
     if array.ndim != 2:
