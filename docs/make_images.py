@@ -35,9 +35,7 @@ def potential(folder: Path) -> None:
     axes.contour(x, y, heights - heights.min(), levels=12, colors=INK, linewidths=0.5, alpha=0.45)
     axes.scatter(*target.T, s=14, color=TARGET, linewidths=0, zorder=2)
     axes.scatter(*particles.T, s=14, color=PARTICLES, linewidths=0, zorder=3)
-    axes.quiver(
-        *particles.T, *arrows.T, angles="xy", scale_units="xy", scale=1, width=0.003, color=PARTICLES, zorder=3
-    )
+    axes.quiver(*particles.T, *arrows.T, angles="xy", scale_units="xy", scale=1, width=0.003, color=PARTICLES, zorder=3)
     axes.set_aspect("equal")
     headline(figure, "Level lines of φ, and one step along −∇φ")
     legend(figure, [("target Q", TARGET), ("particles P", PARTICLES)])

@@ -309,8 +309,8 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
             scale = np.where(deviations > 0, deviations, 1.0)
         elif self.scaling == "auto" and self.bounds is None:
             scale = column_scales(samples)
-        # A box is stated in the data's own coordinates, so with one nothing is rotated.
-        return affine_span(samples, start, scale=scale) if self.bounds is None else Span(samples.mean(axis=0))
+        # A box is stated in the data's own coordinates, so with one nothing is shifted, scaled or rotated.
+        return affine_span(samples, start, scale=scale) if self.bounds is None else Span(np.zeros(samples.shape[1]))
 
     def _pieces(self, f: Entropy, goal: np.ndarray, *, drawn: bool) -> tuple[Any, Any, Any]:
         """The flow, the divergence and the target to flow to, with every setting resolved."""

@@ -28,7 +28,8 @@ _MIXED_UNITS = 10.0
 class Span:
     """x = centre + scale * (basisᵀ c): a plane with an orthonormal basis (k, d), columns in units of scale (d,).
 
-    Without a basis the columns themselves, centred by nothing; without a scale, as they are.
+    Without a basis, all of space; without a scale, columns as they are. Centring comes first, in float64: values
+    like 1e9 ± 1 would lose their digits in float32.
     """
 
     centre: np.ndarray
@@ -37,14 +38,13 @@ class Span:
 
     def encode(self, points: np.ndarray) -> np.ndarray:
         """Coordinates of the points' projections, shape (n, k)."""
-        inside = points if self.basis is None else points - self.centre
+        inside = points - self.centre
         inside = inside if self.scale is None else inside / self.scale
         return inside if self.basis is None else inside @ self.basis.T
 
     def decode(self, coordinates: np.ndarray) -> np.ndarray:
         """The points of the plane at these coordinates, shape (n, d)."""
-        inside = self.displacement(coordinates)
-        return inside if self.basis is None else self.centre + inside
+        return self.centre + self.displacement(coordinates)
 
     def displacement(self, coordinates: np.ndarray) -> np.ndarray:
         """A difference of coordinates as a difference of points, shape (n, d)."""

@@ -1,0 +1,74 @@
+"""Potentials fitted to small clouds, with what they prove, for the laws that need a supremum. Compiled once each."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from proxflow.divergences import Divergence
+from proxflow.gamma import GroupSort
+
+SHAPE = (16, 2)  # of both clouds wherever it does not matter: compiled functions are reused
+_ASCENTS, _UPDATES = 30, 20
+
+
+class Fit(NamedTuple):
+    """value: in float32 as flows see it. lower: in float64 at a slope of at most L, so a proven lower bound."""
+
+    pair: Any
+    memory: Any
+    value: float
+    lower: float
+    bound: float
+
+
+@jax.jit
+def climb(pair, particles, target, memory, count):
+    return jax.lax.fori_loop(0, count, lambda _, m: pair.fit(particles, target, m), memory)
+
+
+@jax.jit
+def value(pair, particles, target, memory):
+    return pair.value(particles, target, memory)
+
+
+@jax.jit
+def variation(pair, particles, memory, points):
+    """Values and gradients, at these points, of the first variation in P at these particles."""
+    potential = pair.variation(particles, memory)
+    return potential(points), jax.grad(lambda cloud: jnp.sum(potential(cloud)))(points)
+
+
+def single(cloud):
+    return jnp.asarray(cloud, jnp.float32)
+
+
+def double(tree):
+    """The same numbers in float64; to be called where float64 is enabled."""
+    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64) if eqx.is_array(leaf) else leaf, tree)
+
+
+def begin(pair, particles, target, seed=0):
+    return pair.init(jax.random.key(seed), single(particles), single(target))
+
+
+def certified(pair, particles, target, memory):
+    """The value in float64 once the potential is divided by its bound's excess over L, and the bound."""
+    bound = pair.gamma.lipschitz_bound(pair.gamma.potential(memory))
+    shrunk = eqx.tree_at(lambda p: p.gamma.L, pair, pair.gamma.L * min(1.0, pair.gamma.L / bound))
+    with jax.enable_x64(True):
+        lower = value(shrunk, jnp.asarray(particles, jnp.float64), jnp.asarray(target, jnp.float64), double(memory))
+    return float(lower), bound
+
+
+def fit(f, particles, target, L=1.0, *, reverse=False, seed=0):
+    gamma = GroupSort(
+        L=float(L), width=16, depth=2, updates=_UPDATES, learning_rate=0.04, horizon=float(_ASCENTS * _UPDATES)
+    )
+    pair = Divergence(gamma, f, reverse)
+    memory = begin(pair, particles, target, seed)
+    memory = climb(pair, single(particles), single(target), memory, _ASCENTS)
+    lower, bound = certified(pair, particles, target, memory)
+    return Fit(pair, memory, float(value(pair, single(particles), single(target), memory)), lower, bound)

@@ -1,0 +1,52 @@
+"""All instances of every kind, by name: a new variant is one row here, and every law is checked for it."""
+
+from proxflow.entropies import IPM, KL, Alpha, ChiSquared, JensenShannon, ReverseKL, SquaredHellinger
+from proxflow.flows import ConstantStep, DecayingStep, DivergenceStep
+from proxflow.gamma import GroupSort, SpectralNormalised, Unregularised
+from proxflow.targets import LocalMixture, Samples, nearest_neighbours
+
+# f
+ENTROPIES = {
+    "KL": KL,
+    "alpha 1.5": lambda: Alpha(1.5),
+    "alpha 2": lambda: Alpha(2.0),
+    "alpha 10": lambda: Alpha(10.0),  # f* has a kink, and powers overflow early
+    "alpha 0.5": lambda: Alpha(0.5),
+    "reverse KL": ReverseKL,
+    "Jensen-Shannon": JensenShannon,
+    "squared Hellinger": SquaredHellinger,
+    "chi-squared": ChiSquared,
+    "IPM": IPM,
+}
+
+# Γ: (L, **settings) -> space, as small as it can be and still climb
+_TINY = {"width": 8, "depth": 2, "updates": 10, "learning_rate": 0.02}
+GAMMAS = {
+    "GroupSort": lambda L=1.0, **s: GroupSort(L=L, **(_TINY | s)),
+    "spectral relu": lambda L=1.0, **s: SpectralNormalised(L=L, activation="relu", **(_TINY | s)),
+    "spectral smooth_relu": lambda L=1.0, **s: SpectralNormalised(L=L, activation="smooth_relu", **(_TINY | s)),
+    "spectral leaky_relu": lambda L=1.0, **s: SpectralNormalised(L=L, activation="leaky_relu", **(_TINY | s)),
+    "unregularised": lambda L=1.0, **s: Unregularised(**(_TINY | s)),
+}
+CERTIFIED = [name for name in GAMMAS if name != "unregularised"]
+
+# flows: the method of `Particles`, and the order of its error in dt
+METHODS = {"euler": 1, "heun": 2}
+
+# how long a step is: (a length) -> rule
+STEP_RULES = {
+    "constant": ConstantStep,
+    "decaying": lambda size: DecayingStep(size, ratio=0.1, steps=50),
+    "divergence": lambda size: DivergenceStep(share=0.2, reach=size),
+}
+
+
+def _local_mixture(points, weight=0.5):
+    return LocalMixture(points, points[nearest_neighbours(points)[1]], weight)
+
+
+# targets: (points) -> target
+TARGETS = {"samples": Samples, "local mixture": _local_mixture}
+
+# sources: the kinds `draw_source` knows
+SOURCES = ["gaussian", "uniform"]

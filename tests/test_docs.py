@@ -1,0 +1,234 @@
+"""The documentation, run: its Python blocks, its command lines, its links, its examples, its tables and pictures."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import typer
+
+import proxflow
+from proxflow.cli import app
+from proxflow.entropies import NAMES, entropy
+from proxflow.estimate import GAMMAS
+from proxflow.flows.particles import METHODS
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+COMMANDS = typer.main.get_command(app).commands
+# What an example is to write when told to.
+FILES = {"watch_the_particles": "particles.gif", "new_samples_from_a_table": "new.csv"}
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def blocks(text, *languages):
+    """Yield (line number, code) of the fenced blocks in one of these languages."""
+    for match in re.finditer(r"^```(\w+)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL):
+        if match[1] in languages:
+            yield text.count("\n", 0, match.start(2)) + 1, match[2]
+
+
+def shell_lines(text):
+    for _, code in blocks(text, "bash", "console"):
+        for line in code.replace("\\\n", " ").splitlines():
+            yield line.removeprefix("$ ").strip()
+
+
+def parse(line):
+    """Parse a proxflow command line as the program would, up to but without running it."""
+    _, command, *arguments = shlex.split(line, comments=True)
+    context = COMMANDS[command].make_context(command, arguments)
+    given = context.params
+    assert given.get("gamma", "auto") in GAMMAS
+    assert given.get("method", "euler") in METHODS
+    entropy(given.get("f", "kl"), given.get("alpha"))
+    return given
+
+
+def broken_links(page):
+    """Return the page's links to files or headings that do not exist; addresses on the web are not followed."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`]*`", "", text)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(target)
+    return broken
+
+
+def anchors(page):
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+# ---------------------------------------------------------------------- Python blocks
+
+RUNNABLE = [page for page in PAGES if any(blocks(page.read_text(encoding="utf-8"), "python"))]
+
+
+def test_there_is_something_to_run():
+    assert {name_of(page) for page in RUNNABLE} >= {"README.md", "docs/getting-started.md", "docs/extending.md"}
+
+
+@pytest.mark.parametrize("page", RUNNABLE, ids=name_of)
+def test_python_blocks_run_in_order(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = types.ModuleType("page")
+    monkeypatch.setitem(sys.modules, "page", module)
+    for line, code in blocks(page.read_text(encoding="utf-8"), "python"):
+        # Empty lines in front, so that a traceback points into the page.
+        exec(compile("\n" * (line - 1) + code, str(page), "exec"), module.__dict__)
+
+
+def test_the_readme_prints_the_bound_it_states(tmp_path, monkeypatch, capsys):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (line, code), *others = blocks(text, "python")
+    assert not others
+    stated = float(re.search(r"\*at least ([\d.]+)\*", text)[1])
+    # Only the comparison: the rest of the block has run above.
+    lines = [row for row in code.splitlines() if "ParticleTransport(" not in row and "transport." not in row]
+    exec(compile("\n".join(lines), f"README.md:{line}", "exec"), {})
+    printed = float(re.search(r"at least ([\d.]+)", capsys.readouterr().out)[1])
+    assert printed == pytest.approx(stated, abs=0.02)
+    assert printed < 12.7903  # the exact value for these samples
+
+
+# ---------------------------------------------------------------------- command lines
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_command_lines_are_ones_the_programs_accept(page):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    for line in shell_lines(page.read_text(encoding="utf-8")):
+        program, *words = shlex.split(line, comments=True)
+        if program == "proxflow":
+            parse(line)
+        elif program == "make":
+            assert set(words) <= targets, line
+        elif program == "python":
+            assert (ROOT / words[0]).is_file(), line
+        else:
+            assert program == "pip", f"{line}: nobody checks this program"
+
+
+def test_the_parser_refuses_what_does_not_exist():
+    for line in (
+        "proxflow generate samples.csv --no-such-option",
+        "proxflow transport --source a.csv",
+        "proxflow divergence a.csv b.csv --L much",
+        "proxflow generate samples.csv --f reverseKL",
+        "proxflow simulate",
+    ):
+        with pytest.raises(Exception, match=r"No such option|Missing option|valid float|unknown f|simulate"):
+            parse(line)
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_the_help_of_every_command_has_an_example_that_parses(command):
+    example = COMMANDS[command].epilog
+    assert example.startswith(f"Example: proxflow {command}")
+    parse(example.removeprefix("Example: "))
+
+
+def test_the_command_line_page_has_every_command_and_every_option():
+    text = (ROOT / "docs/command-line.md").read_text(encoding="utf-8")
+    assert {f"## {command}" for command in COMMANDS} <= set(text.splitlines())
+    options = {option for command in COMMANDS.values() for p in command.params for option in p.opts if option[0] == "-"}
+    assert [option for option in sorted(options - {"--help"}) if not re.search(rf"{option}\b", text)] == []
+
+
+def test_the_command_line_page_has_every_figure():
+    drawn = set(re.findall(r'"(\w+\.(?:png|gif))"', (ROOT / "src/proxflow/gallery.py").read_text(encoding="utf-8")))
+    described = set(re.findall(r"`figures/(\w+\.\w+)`", (ROOT / "docs/command-line.md").read_text(encoding="utf-8")))
+    assert drawn == described
+
+
+# ---------------------------------------------------------------------- links and tables
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_internal_links_resolve(page):
+    assert broken_links(page) == []
+
+
+def test_broken_links_are_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# One heading\n[a](#one-heading) [b](#other) [c](no.md) `[d](code.md)` [e](https://example.org)\n")
+    assert broken_links(page) == ["#other", "no.md"]
+
+
+def test_choosing_lists_every_variant():
+    text = (ROOT / "docs/choosing.md").read_text(encoding="utf-8")
+    variants = {*NAMES, *GAMMAS, *METHODS, "gaussian", "uniform", "ConstantStep", "DecayingStep", "DivergenceStep"}
+    assert [name for name in sorted(variants) if f'"{name}"' not in text and f"`{name}" not in text] == []
+
+
+def test_choosing_explains_every_setting_of_the_estimator():
+    from proxflow import ParticleTransport
+
+    text = (ROOT / "docs/choosing.md").read_text(encoding="utf-8")
+    assert [name for name in ParticleTransport().get_params() if f"`{name}" not in text] == []
+
+
+def test_the_api_overview_lists_every_public_name():
+    text = (ROOT / "docs/api/index.md").read_text(encoding="utf-8")
+    assert [name for name in proxflow.__all__ if f"`{name}`" not in text] == []
+
+
+# ---------------------------------------------------------------------- examples, pictures, citation
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_examples_run(example, tmp_path):
+    arguments = ["--quick"]
+    if example.stem in FILES:
+        arguments += ["--out", FILES[example.stem]]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(example), *arguments],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, env=os.environ,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    written = [file.name for file in tmp_path.iterdir()]
+    assert written == ([FILES[example.stem]] if example.stem in FILES else [])
+
+
+def test_examples_are_short():
+    assert len(EXAMPLES) >= 4
+    assert {e.stem: n for e in EXAMPLES if (n := len(e.read_text(encoding="utf-8").splitlines())) >= 90} == {}
+
+
+def test_pictures_are_small_used_and_drawn_by_the_script():
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    script = (ROOT / "docs/make_images.py").read_text(encoding="utf-8")
+    pictures = list((ROOT / "docs/images").iterdir())
+    assert pictures
+    for picture in pictures:
+        assert picture.stat().st_size < 200_000, picture
+        assert f"images/{picture.name}" in text, f"{picture.name} is on no page"
+        assert f'"{picture.name}"' in script, f"nothing draws {picture.name}"
+
+
+def test_citation_and_changelog_know_this_version():
+    yaml = pytest.importorskip("yaml")
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == proxflow.__version__
+    assert citation["license"] == "Apache-2.0"
+    papers = [citation["preferred-citation"], *citation["references"]]
+    assert all(paper["authors"] and paper["title"] and paper["year"] for paper in papers)
+    assert proxflow.__version__ in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 160

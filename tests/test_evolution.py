@@ -1,0 +1,136 @@
+"""The loop: chunks, resuming, stopping, and what survives an interruption."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from proxflow import Divergence, GroupSort, Particles, Stopping, evolution, evolve
+from proxflow.flows import ConstantStep
+from proxflow.targets import LocalMixture, nearest_neighbours
+
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def clouds():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(30, 2)) + 3, rng.normal(size=(20, 2))
+
+
+FLOW = Particles()
+PAIR = Divergence(GroupSort(L=1.0, width=8, depth=1, updates=2))
+
+
+def points(run):
+    return np.asarray(run.state.points)
+
+
+def same(first, second):
+    assert (points(first) == points(second)).all()
+    for name, series in first.history.items():
+        np.testing.assert_array_equal(series, second.history[name])
+
+
+def test_the_length_of_chunks_changes_nothing(clouds):
+    runs = [evolve(FLOW, PAIR, *clouds, steps=23, key=KEY, chunk=chunk) for chunk in (1, 7, 50)]
+    same(runs[0], runs[1])
+    same(runs[0], runs[2])
+    assert all(len(series) == 23 for series in runs[0].history.values())
+
+
+def test_a_resumed_run_is_an_unbroken_one(clouds):
+    source, samples = clouds
+    samples = np.asarray(samples, np.float32)
+    target = LocalMixture(jax.device_put(samples), jax.device_put(samples[nearest_neighbours(samples)[1]]), 0.5)
+    whole = evolve(FLOW, PAIR, source, target, steps=20, key=KEY)
+    half = evolve(FLOW, PAIR, source, target, steps=9, key=KEY)
+    assert half.step == 9
+    resumed = evolve(FLOW, PAIR, source, target, steps=20, resume=half)
+    same(whole, resumed)
+    assert resumed.step == 20
+
+
+def test_chunks_of_any_length_share_one_compilation(clouds):
+    evolution._chunk.clear_cache()
+    evolve(FLOW, PAIR, *clouds, steps=60, key=KEY, chunk=10)  # chunks of 1, 1, ..., 10, and a shorter last one
+    evolve(FLOW, PAIR, *clouds, steps=37, key=KEY, chunk=10)
+    assert evolution._chunk._cache_size() == 1
+
+
+def test_another_L_or_learning_rate_compiles_nothing_new(clouds):
+    evolution._chunk.clear_cache()
+    for slope in (1.0, 2.0):
+        pair = Divergence(GroupSort(L=slope, width=8, depth=1, updates=2, learning_rate=slope / 100))
+        evolve(FLOW, pair, *clouds, steps=3, key=KEY)
+    assert evolution._chunk._cache_size() == 1
+
+
+def test_callbacks_see_the_start_and_can_stop(clouds):
+    seen = []
+
+    def watch(run):
+        seen.append(run.step)
+        return run.step >= 3
+
+    run = evolve(FLOW, PAIR, *clouds, steps=50, key=KEY, callbacks=[watch])
+    assert seen == [0, 1, 2, 3]
+    assert run.step == 3
+    assert run.stopped == "a callback asked to stop"
+
+
+def test_a_callback_can_stop_before_the_first_step(clouds):
+    run = evolve(FLOW, PAIR, *clouds, steps=50, key=KEY, callbacks=[lambda run: True])
+    assert run.step == 0
+    assert run.stopped == "a callback asked to stop"
+
+
+def test_interrupt_keeps_the_last_whole_chunk(clouds):
+    def interrupt(run):
+        if run.step == 2:
+            raise KeyboardInterrupt
+
+    run = evolve(FLOW, PAIR, *clouds, steps=50, key=KEY, callbacks=[interrupt])
+    assert run.stopped == "interrupted"
+    assert run.step == 2
+    same(run, evolve(FLOW, PAIR, *clouds, steps=2, key=KEY))
+
+
+def test_non_finite_numbers_name_the_step_and_keep_the_state_before(clouds):
+    wild = Particles(ConstantStep(3e38))
+    pair = Divergence(GroupSort(L=100.0, width=8, depth=1, updates=2))
+    run = evolve(wild, pair, *clouds, steps=50, key=KEY)
+    assert run.stopped.startswith("non-finite numbers at step 1;")
+    assert (points(run) == np.asarray(clouds[0], np.float32)).all()
+
+
+def test_stopping_rules():
+    flat = {"value": np.full(40, 1.0), "fisher": np.full(40, 1.0)}
+    falling = {"value": np.geomspace(1, 1e-3, 40), "fisher": np.full(40, 1.0)}
+    spent = {"value": falling["value"], "fisher": np.geomspace(1, 1e-6, 40)}
+    rule = Stopping(fisher=1e-4, stalled=20)
+    assert "stalled" in rule.verdict(flat)
+    assert rule.verdict(falling) is None
+    assert "Fisher" in rule.verdict(spent)
+    assert Stopping(fisher=0, stalled=0).verdict(flat) is None
+    assert rule.verdict({k: v[:30] for k, v in flat.items()}) is None  # too early to tell
+
+
+def test_a_run_stops_when_it_stalls(clouds):
+    still = Particles(ConstantStep(0.0))
+    run = evolve(still, PAIR, *clouds, steps=2000, key=KEY, stopping=Stopping(stalled=30))
+    assert "stalled" in run.stopped
+    assert run.step < 2000
+
+
+def test_recorded_potentials_are_one_per_step(clouds):
+    for method, stages in (("euler", 1), ("heun", 2)):
+        run = evolve(Particles(method=method), PAIR, *clouds, steps=11, key=KEY, record=True)
+        counts = [len(jax.tree.leaves(stack)[0]) for stack in run.potentials]
+        assert sum(counts) == 11
+        assert all(len(stack) == stages for stack in run.potentials)
+
+
+def test_all_steps_taken_says_so(clouds):
+    assert evolve(FLOW, PAIR, *clouds, steps=2, key=KEY).stopped == "all 2 steps taken"
