@@ -56,6 +56,7 @@ FLOORS = [
     {"divergences", "flows", "data", "plots", "trust", "report"},
     {"evolution"},
     {"estimate"},
+    {"plan"},
     {"estimators"},
     {"runs"},
     {"gallery"},

@@ -91,6 +91,14 @@ def test_arrays_come_back_as_arrays_and_images_are_drawn(here, capsys):
     assert np.load("two/samples.npy").shape == (40, 2)
 
 
+def test_a_few_new_samples_are_a_random_few_of_many(here, capsys):
+    call(capsys, "generate", "a.csv", "-n", "3", "--out", "few", "--no-trial", *QUICK)
+    call(capsys, "generate", "a.csv", "--out", "all", "--no-trial", *QUICK)
+    few, every = pd.read_csv("few/samples.csv"), pd.read_csv("all/samples.csv")
+    assert len(few) == 3
+    assert few.merge(every).shape == few.shape
+
+
 def test_heldout_samples_judge(here, capsys):
     code, out, _ = call(capsys, "generate", "a.csv", "--test", "b.csv", "--out", "o", "--no-pictures", *QUICK)
     assert code == 0

@@ -139,13 +139,13 @@ def generate(
     if n is not None and n < 1:
         raise ValueError(f"-n must be a positive whole number, got {n}.")
     transport = _transport(
-        n_particles=n, source=source, f=f, alpha=alpha, L=L, steps=steps, seed=seed, method=method,
-        step_size=step_size, smoothing=smoothing, gamma=gamma, width=width, depth=depth, updates=updates,
+        n_particles=max(n or 0, len(table.values)), source=source, f=f, alpha=alpha, L=L, steps=steps, seed=seed,
+        method=method, step_size=step_size, smoothing=smoothing, gamma=gamma, width=width, depth=depth, updates=updates,
         learning_rate=learning_rate, reverse=reverse, bounds=bounds,
     )  # fmt: skip
     _run(
         _Choices("generate", arguments), transport, table, out, overwrite, as_json,
-        heldout=heldout, trial=not no_trial, pictures=not no_pictures,
+        heldout=heldout, trial=not no_trial, pictures=not no_pictures, keep=n,
     )  # fmt: skip
 
 

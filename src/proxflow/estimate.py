@@ -19,7 +19,7 @@ from proxflow.divergences import Divergence
 from proxflow.entropies import Entropy, entropy
 from proxflow.gamma import Gamma, GroupSort, SpectralNormalised, Unregularised
 from proxflow.spans import Span, affine_span
-from proxflow.validation import check_choice, check_cloud, check_positive, check_same_width, seed_from
+from proxflow.validation import check_choice, check_cloud, check_positive, check_same_width, column_names, seed_from
 
 __all__ = ["DivergenceEstimate", "PotentialFunction", "divergence", "named_gamma"]
 
@@ -186,7 +186,7 @@ def divergence(
     chosen = entropy(f, alpha)
     check_positive(L, "L", infinite=True)
     check_positive(steps, "steps", integer=True)
-    px, py = check_cloud(x, "x", columns=_names(x)), check_cloud(y, "y", columns=_names(y))
+    px, py = check_cloud(x, "x", columns=column_names(x)), check_cloud(y, "y", columns=column_names(y))
     check_same_width(px, py, "x", "y")
     seed = seed_from(random_state)
 
@@ -244,8 +244,3 @@ def _in_float64(
         double = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), potential)
         value, lower = evaluate(double, jnp.asarray(ascending), jnp.asarray(reference))
         return float(value), float(lower)
-
-
-def _names(points: Any) -> list[str] | None:
-    columns = getattr(points, "columns", None)
-    return None if columns is None else [str(c) for c in columns]

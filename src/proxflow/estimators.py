@@ -6,7 +6,6 @@ exposed.
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,11 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from proxflow.defaults import default_learning_rate, default_lipschitz, default_width, radius, smoothed
-from proxflow.entropies import Entropy, entropy
-from proxflow.estimate import named_gamma
+from proxflow.entropies import Entropy
 from proxflow.gamma import Gamma
-from proxflow.sources import SOURCES, draw_source
-from proxflow.spans import Span, affine_span, column_scales
-from proxflow.validation import check_choice, check_cloud, check_positive, check_same_width, seed_from
+from proxflow.plan import check_settings, make_plan
+from proxflow.sources import draw_source
+from proxflow.validation import check_cloud, check_positive, check_same_width, column_names, seed_from
 
 if TYPE_CHECKING:
     from proxflow.evolution import Run
@@ -178,18 +175,17 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
             Bad samples (the place is named), different widths, or a setting out of range.
         """
         self.check_settings()
-        chosen = entropy(self.f, self.alpha)
         samples = self._read(target, "target", reset=True)
-        given = None if source is None else check_cloud(source, "source", columns=_names(source), minimum=1)
+        given = None if source is None else check_cloud(source, "source", columns=column_names(source), minimum=1)
         if given is not None:
             check_same_width(samples, given, "the target", "the source")
         self.seed_ = seed_from(self.random_state)
         start = (
             draw_source(self.source, samples, self.n_particles or len(samples), self.seed_) if given is None else given
         )
-        self._span = self._coordinates(samples, start)
         self._given, self._samples = given, samples
-        self._flow, self._pair, self._smooth = self._pieces(chosen, self._span.encode(samples), drawn=given is None)
+        self._plan = make_plan(self.get_params(deep=False), samples, start, drawn=given is None)
+        self.settings_: dict[str, Any] = self._plan.settings | {"seed": self.seed_}
         self.trajectory_: list[tuple[int, np.ndarray]] = []
 
         def watch(run: Run) -> None:
@@ -259,7 +255,7 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
         from proxflow.evolution import Stopping, evolve
 
         run = evolve(
-            self._flow, self._pair, self._span.encode(start), self._smooth.target, steps=self.steps,
+            self._plan.flow, self._plan.divergence, self._plan.span.encode(start), self._plan.target, steps=self.steps,
             key=jax.random.key(seed), stopping=Stopping(self.stop_fisher, self.stop_stalled),
             callbacks=callbacks, record=record, progress=self.progress,
         )  # fmt: skip
@@ -267,83 +263,20 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
 
     def in_units(self, points: np.ndarray) -> np.ndarray:
         """Points (n, d) with their columns in the units of the fit: as they are unless `scaling` applied."""
-        return points if self._span.scale is None else points / self._span.scale
+        return points if self._plan.span.scale is None else points / self._plan.span.scale
 
     def decode_state(self, state: Any) -> np.ndarray:
         """Where a run's particles are, in the data's own coordinates: for callbacks, which get a `Run`."""
-        return self._span.decode(np.asarray(self._flow.cloud(state), np.float64))
-
-    # ------------------------------------------------------------------ the choices
+        return self._plan.span.decode(np.asarray(self._plan.flow.cloud(state), np.float64))
 
     def check_settings(self) -> None:
         """Raise ValueError for a setting out of range; `fit` does so first of all."""
-        from proxflow.flows.particles import METHODS
-
-        entropy(self.f, self.alpha)
-        check_choice(self.method, "method", tuple(METHODS))
-        check_choice(self.source, "source", SOURCES)
-        check_choice(self.scaling, "scaling", ("auto", "columns", "none"))
-        if self.scaling == "columns" and self.bounds is not None:
-            raise ValueError("bounds are in the data's own units: use scaling='none' with them.")
-        for name in ("steps", "depth", "updates"):
-            check_positive(getattr(self, name), name, integer=True)
-        for name in ("n_particles", "width"):
-            if getattr(self, name) is not None:
-                check_positive(getattr(self, name), name, integer=True)
-        for name in ("L", "step_size", "learning_rate"):
-            if getattr(self, name) is not None:
-                check_positive(getattr(self, name), name, infinite=name == "L")
-        check_positive(self.step_share, "step_share")
-        named_gamma(self.gamma, self.L or 1.0, 1, width=self.width)
-        if self.smoothing is not None and not 0 <= self.smoothing <= 1:
-            raise ValueError(f"smoothing must be between 0 and 1, got {self.smoothing!r}.")
-        if self.bounds is not None and not (len(self.bounds) == 2 and self.bounds[0] < self.bounds[1]):
-            raise ValueError(f"bounds must be (low, high) with low < high, got {self.bounds!r}.")
-        if self.stop_stalled < 0 or self.stop_fisher < 0:
-            raise ValueError("stop_stalled and stop_fisher must be at least 0 (0 switches them off).")
-
-    def _coordinates(self, samples: np.ndarray, start: np.ndarray) -> Span:
-        scale = None
-        if self.scaling == "columns":
-            deviations = samples.std(axis=0)
-            scale = np.where(deviations > 0, deviations, 1.0)
-        elif self.scaling == "auto" and self.bounds is None:
-            scale = column_scales(samples)
-        # A box is stated in the data's own coordinates, so with one nothing is shifted, scaled or rotated.
-        return affine_span(samples, start, scale=scale) if self.bounds is None else Span(np.zeros(samples.shape[1]))
-
-    def _pieces(self, f: Entropy, goal: np.ndarray, *, drawn: bool) -> tuple[Any, Any, Any]:
-        """The flow, the divergence and the target to flow to, with every setting resolved."""
-        from proxflow.divergences import Divergence
-        from proxflow.flows import ConstantStep, DivergenceStep, Particles
-
-        slope = default_lipschitz(goal) if self.L is None else float(self.L)
-        width = self.width or default_width(goal.shape[1])
-        rate = self.learning_rate or default_learning_rate(width)
-        gamma = named_gamma(
-            self.gamma, slope, goal.shape[1],
-            width=width, depth=self.depth, updates=self.updates, learning_rate=rate,
-        )  # fmt: skip
-        # For a map between two data sets the samples themselves are the goal; for new samples, what lies between.
-        smooth = smoothed(goal, self.smoothing if self.smoothing is not None or drawn else 0.0)
-        size = radius(goal)
-        rule = DivergenceStep(self.step_share, size) if self.step_size is None else ConstantStep(self.step_size)
-        low, high = self.bounds or (-math.inf, math.inf)
-        self.settings_: dict[str, Any] = {
-            "f": repr(f), "L": getattr(gamma, "L", slope), "gamma": type(gamma).__name__,
-            "width": getattr(gamma, "width", width), "depth": getattr(gamma, "depth", self.depth),
-            "updates": getattr(gamma, "updates", self.updates),
-            "learning_rate": getattr(gamma, "learning_rate", rate), "steps": self.steps, "method": self.method,
-            "step_size": self.step_size, "step_share": self.step_share, "smoothing": smooth.weight,
-            "scaling": "none" if self._span.scale is None else "columns",
-            "reverse": self.reverse, "bounds": self.bounds, "data_radius": size, "seed": self.seed_,
-        }  # fmt: skip
-        return Particles(rule, self.method, low, high), Divergence(gamma, f, self.reverse), smooth
+        check_settings(self.get_params(deep=False))
 
     # ------------------------------------------------------------------ points in and out
 
     def _read(self, points: Any, name: str, *, reset: bool, minimum: int = 2) -> np.ndarray:
-        samples = check_cloud(points, name, columns=_names(points), minimum=minimum)
+        samples = check_cloud(points, name, columns=column_names(points), minimum=minimum)
         if not hasattr(points, "columns") and np.asarray(points).ndim == 1:
             raise ValueError(
                 f"{name}: expected 2D array, got 1D array instead. Reshape your data with .reshape(-1, 1) if it has"
@@ -360,8 +293,8 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
 
         from proxflow.flows.particles import METHODS
 
-        pair, blank = self._pair, np.zeros((2, self._span.encode(self._samples[:1]).shape[1]), np.float32)
-        potential = pair.gamma.potential(pair.init(jax.random.key(0), blank, blank))
+        gamma, few = self._plan.divergence.gamma, self._plan.target.points[:2]
+        potential = gamma.potential(gamma.init(jax.random.key(0), few, few))
         floats = sum(leaf.size for leaf in jax.tree.leaves(potential))
         self._megabytes = 4e-6 * floats * self.steps * len(METHODS[self.method].stages)
         return self._megabytes <= self.memory_budget
@@ -378,17 +311,12 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
                 f"the potentials of this run ({self._megabytes:.0f} MB) were over memory_budget ="
                 f" {self.memory_budget:g} MB and were not kept: raise it and fit again."
             )
-        first = self._span.encode(points)
+        first = self._plan.span.encode(points)
         cloud, done = jnp.asarray(first, jnp.float32), 0
         for potentials in self._potentials:
             count = len(jax.tree.leaves(potentials)[0])
             sizes = jnp.asarray(self.history_["step_size"][done : done + count], jnp.float32)
-            cloud = replay_all(self._flow, cloud, potentials, sizes)
+            cloud = replay_all(self._plan.flow, cloud, potentials, sizes)
             done += count
         moved = np.asarray(cloud, np.float64)
-        return points + self._span.displacement(moved - first)
-
-
-def _names(points: Any) -> list[str] | None:
-    columns = getattr(points, "columns", None)
-    return None if columns is None else [str(c) for c in columns]
+        return points + self._plan.span.displacement(moved - first)

@@ -87,6 +87,7 @@ def run_transport(
     source: Data | None = None,
     heldout: Sequence[np.ndarray] = (),
     trial: bool = True,
+    keep: int | None = None,
 ) -> RunResult:
     """Fit the transport to the target, judge the result, and leave samples, history and settings in the folder.
 
@@ -104,6 +105,9 @@ def run_transport(
         Real samples that take no part: one sample (split in two), or (fresh, test).
     trial
         Without held-out samples: judge by a trial run on three quarters of the data.
+    keep
+        Write only so many of the particles, chosen at random: a few particles alone would settle at the target's
+        middle, for together they are the measure that is matched.
 
     Raises
     ------
@@ -116,7 +120,7 @@ def run_transport(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an early end is told below, in the command's own words
         transport.fit(target.values, None if source is None else source.values)
-    result = RunResult(folder.path, np.asarray(transport.particles_), transport, 0.0)
+    result = RunResult(folder.path, _chosen(np.asarray(transport.particles_), keep, transport.seed_), transport, 0.0)
     target.write(result.samples, folder)
     folder.history(transport.history_)
     folder.settings(settings | {"resolved": transport.settings_, "stopped": transport.stopped_})
@@ -131,6 +135,12 @@ def run_transport(
     elif source is None:
         result.sentences = ["Too few samples to hold any out: quality not judged."] if trial else []
     return result
+
+
+def _chosen(particles: np.ndarray, keep: int | None, seed: int) -> np.ndarray:
+    if keep is None or keep >= len(particles):
+        return particles
+    return particles[np.sort(np.random.default_rng(seed).choice(len(particles), keep, replace=False))]
 
 
 def _judged(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["check_choice", "check_cloud", "check_positive", "check_same_width", "seed_from"]
+__all__ = ["check_choice", "check_cloud", "check_positive", "check_same_width", "column_names", "seed_from"]
 
 # Beyond this a float32 square overflows, and squared distances are everywhere.
 _LARGEST = 1e18
@@ -130,3 +130,9 @@ def seed_from(random_state: int | np.random.RandomState | None) -> int:
     from sklearn.utils import check_random_state
 
     return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def column_names(points: Any) -> list[str] | None:
+    """Return the names of a frame's columns, None for anything without."""
+    columns = getattr(points, "columns", None)
+    return None if columns is None else [str(c) for c in columns]

@@ -1,0 +1,108 @@
+"""From an estimator's parameters and the data to the pieces of a run, with every None resolved.
+
+The pieces: coordinates (span), flow, divergence, target. `defaults` has the rules; this file applies them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from proxflow.defaults import default_learning_rate, default_lipschitz, default_width, radius, smoothed
+from proxflow.divergences import Divergence
+from proxflow.entropies import entropy
+from proxflow.estimate import named_gamma
+from proxflow.flows import ConstantStep, DivergenceStep, Particles
+from proxflow.flows.particles import METHODS
+from proxflow.sources import SOURCES
+from proxflow.spans import Span, affine_span, column_scales
+from proxflow.targets import Target
+from proxflow.validation import check_choice, check_positive
+
+__all__ = ["Plan", "check_settings", "make_plan"]
+
+Parameters = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The pieces of a run, and the settings that they stand for."""
+
+    span: Span
+    flow: Particles
+    divergence: Divergence
+    target: Target
+    settings: dict[str, Any]
+
+
+def check_settings(p: Parameters) -> None:
+    """Raise ValueError, naming it, for a parameter out of range."""
+    entropy(p["f"], p["alpha"])
+    check_choice(p["method"], "method", tuple(METHODS))
+    check_choice(p["source"], "source", SOURCES)
+    check_choice(p["scaling"], "scaling", ("auto", "columns", "none"))
+    for name in ("steps", "depth", "updates"):
+        check_positive(p[name], name, integer=True)
+    for name in ("n_particles", "width"):
+        if p[name] is not None:
+            check_positive(p[name], name, integer=True)
+    for name in ("L", "step_size", "learning_rate"):
+        if p[name] is not None:
+            check_positive(p[name], name, infinite=name == "L")
+    check_positive(p["step_share"], "step_share")
+    named_gamma(p["gamma"], p["L"] or 1.0, 1, width=p["width"])
+    if p["smoothing"] is not None and not 0 <= p["smoothing"] <= 1:
+        raise ValueError(f"smoothing must be between 0 and 1, got {p['smoothing']!r}.")
+    bounds = p["bounds"]
+    if bounds is not None and not (len(bounds) == 2 and bounds[0] < bounds[1]):
+        raise ValueError(f"bounds must be (low, high) with low < high, got {bounds!r}.")
+    if bounds is not None and p["scaling"] == "columns":
+        raise ValueError("bounds are in the data's own units: use scaling='none' with them.")
+    if p["stop_stalled"] < 0 or p["stop_fisher"] < 0:
+        raise ValueError("stop_stalled and stop_fisher must be at least 0 (0 switches them off).")
+
+
+def make_plan(p: Parameters, samples: np.ndarray, start: np.ndarray, *, drawn: bool) -> Plan:
+    """Resolve the parameters for these target samples, shape (n, d), and first positions, shape (m, d).
+
+    drawn: the first positions were drawn to make new samples; otherwise they are data to be mapped.
+    """
+    span = _coordinates(p, samples, start)
+    goal = span.encode(samples)
+    slope = default_lipschitz(goal) if p["L"] is None else float(p["L"])
+    width = p["width"] or default_width(goal.shape[1])
+    gamma = named_gamma(
+        p["gamma"], slope, goal.shape[1],
+        width=width, depth=p["depth"], updates=p["updates"],
+        learning_rate=p["learning_rate"] or default_learning_rate(width),
+    )  # fmt: skip
+    # For a map between two data sets the samples themselves are the goal; for new samples, what lies between.
+    smooth = smoothed(goal, p["smoothing"] if p["smoothing"] is not None or drawn else 0.0)
+    size = radius(goal)
+    rule = DivergenceStep(p["step_share"], size) if p["step_size"] is None else ConstantStep(p["step_size"])
+    low, high = p["bounds"] or (-math.inf, math.inf)
+    f = entropy(p["f"], p["alpha"])
+    settings = {
+        "f": repr(f), "L": getattr(gamma, "L", slope), "gamma": type(gamma).__name__,
+        **{name: getattr(gamma, name, None) for name in ("width", "depth", "updates", "learning_rate")},
+        **{name: p[name] for name in ("steps", "method", "step_size", "step_share", "reverse", "bounds")},
+        "smoothing": smooth.weight, "scaling": "none" if span.scale is None else "columns", "data_radius": size,
+    }  # fmt: skip
+    flow = Particles(rule, p["method"], low, high)
+    return Plan(span, flow, Divergence(gamma, f, p["reverse"]), smooth.target, settings)
+
+
+def _coordinates(p: Parameters, samples: np.ndarray, start: np.ndarray) -> Span:
+    if p["bounds"] is not None:  # a box is stated in the data's own coordinates: no shift, scale or rotation
+        return Span(np.zeros(samples.shape[1]))
+    scale = None
+    if p["scaling"] == "columns":
+        deviations = samples.std(axis=0)
+        scale = np.where(deviations > 0, deviations, 1.0)
+    elif p["scaling"] == "auto":
+        scale = column_scales(samples)
+    return affine_span(samples, start, scale=scale)
