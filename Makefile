@@ -31,7 +31,7 @@ check: $(VENV)/.dev  ## lint, format, types, docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/.dev  ## measure again what benchmarks/RESULTS.md states
 	$(BIN)/python -m benchmarks.run

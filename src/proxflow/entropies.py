@@ -323,8 +323,7 @@ def cumulant(f: Entropy, values: Array) -> tuple[Array, Array]:
 def _log_mean_exp(values: Array) -> Array:
     # log(1 + mean(e^w - 1)) keeps the digits of small spreads, log(mean e^w) those of large ones.
     top = jax.lax.stop_gradient(jnp.max(values))
-    centred = values - top
-    centred = centred - jax.lax.stop_gradient(jnp.maximum(centred, 0))  # see _heights_and_drop
+    centred = _below_top(values)
     mean = jnp.mean(jnp.expm1(centred))
     near = mean > -0.5
     close = jnp.log1p(jnp.where(near, mean, 0.0))
@@ -377,9 +376,19 @@ def _normaliser_jvp(f: Entropy, primals: tuple[Array], tangents: tuple[Array]) -
     return normaliser(f, values), _level_tangent(f, _heights(f, values), tangent)
 
 
+def _below_top(values: Array) -> Array:
+    """v - max v: at most 0, and 0 at the top.
+
+    Compiled, a network's last product and this difference may fuse into one operation that rounds once, while
+    max v was rounded before. The top then misses 0 by a last digit of v: for v = 1e6, more than f* has room for.
+    So what is left at the top is subtracted once more.
+    """
+    centred = values - jax.lax.stop_gradient(jnp.max(values))
+    return centred - jax.lax.stop_gradient(jnp.maximum(jnp.max(centred), centred))
+
+
 def _heights_and_drop(f: Entropy, values: Array) -> tuple[Array, Array]:
-    # Compiled, v - max v may be one fused operation that rounds once and so can end above 0.
-    centred = jnp.minimum(values - jnp.max(values), 0)
+    centred = _below_top(values)
     drop = _solve_drop(f, centred)
     return centred + drop, drop
 
