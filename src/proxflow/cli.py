@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,6 +49,9 @@ StepSize = Annotated[float | None, typer.Option(help="A constant step. Follows t
 Smoothing = Annotated[
     float | None,
     typer.Option(help="0 to 1: mix target samples with their neighbours. By their sparsity if not given."),
+]
+Scaling = Annotated[
+    str, typer.Option(help="columns: divide by standard deviations inside; none; auto: if units are mixed.")
 ]
 Width = Annotated[int | None, typer.Option(help="Units per layer of the network. From the data if not given.")]
 Depth = Annotated[int, typer.Option(help="Hidden layers of the network.")]
@@ -124,6 +128,7 @@ def generate(
     method: Method = "euler",
     step_size: StepSize = None,
     smoothing: Smoothing = None,
+    scaling: Scaling = "auto",
     gamma: Space = "auto",
     width: Width = None,
     depth: Depth = 3,
@@ -140,7 +145,8 @@ def generate(
         raise ValueError(f"-n must be a positive whole number, got {n}.")
     transport = _transport(
         n_particles=max(n or 0, len(table.values)), source=source, f=f, alpha=alpha, L=L, steps=steps, seed=seed,
-        method=method, step_size=step_size, smoothing=smoothing, gamma=gamma, width=width, depth=depth, updates=updates,
+        method=method, step_size=step_size, smoothing=smoothing, scaling=scaling,
+        gamma=gamma, width=width, depth=depth, updates=updates,
         learning_rate=learning_rate, reverse=reverse, bounds=bounds,
     )  # fmt: skip
     _run(
@@ -169,6 +175,7 @@ def transport(
     method: Method = "euler",
     step_size: StepSize = None,
     smoothing: Smoothing = None,
+    scaling: Scaling = "auto",
     gamma: Space = "auto",
     width: Width = None,
     depth: Depth = 3,
@@ -184,6 +191,7 @@ def transport(
     heldout = () if test is None else (_read_like(test, goal, target, key),)
     fitted = _transport(
         f=f, alpha=alpha, L=L, steps=steps, seed=seed, method=method, step_size=step_size, smoothing=smoothing,
+        scaling=scaling,
         gamma=gamma, width=width, depth=depth, updates=updates, learning_rate=learning_rate, reverse=reverse,
         bounds=bounds,
     )  # fmt: skip
@@ -211,6 +219,7 @@ def divergence(
 ) -> None:
     """The Lipschitz-regularised f-divergence between two samples, as a certified lower bound."""
     from proxflow.estimate import divergence as estimate
+    from proxflow.spans import column_scales
     from proxflow.store import write_json
 
     second = _read(y, columns, key, None)
@@ -223,6 +232,8 @@ def divergence(
     if out is not None:
         write_json(out, found)
     typer.echo(json.dumps(found) if as_json else repr(result))
+    if not as_json and column_scales(second.values) is not None:
+        typer.echo("  One column is over ten times wider than the median one: it decides this number. Rescale it?")
 
 
 @app.command(epilog="Example: proxflow rerun runs/first --out runs/again")
@@ -324,6 +335,7 @@ def _run(
     from proxflow.runs import run_transport
     from proxflow.store import RunFolder, default_name
 
+    started = time.perf_counter()
     transport.check_settings()  # before anything is written
     folder = RunFolder.create(out or default_name(choices.command), overwrite=overwrite)
     settings = choices.settings()
@@ -337,7 +349,8 @@ def _run(
         return
     count, width = result.samples.shape
     value = transport.history_["value"]
-    typer.echo(f"{count} samples of {width} feature{'s' * (width != 1)} in {result.seconds:.1f} s: {result.folder}")
+    seconds = time.perf_counter() - started
+    typer.echo(f"{count} samples of {width} feature{'s' * (width != 1)} in {seconds:.1f} s: {result.folder}")
     if len(value):
         typer.echo(
             f"  divergence {value[0]:.4g} -> {value[-1]:.4g} in {transport.n_steps_} steps; {transport.stopped_}"

@@ -71,6 +71,7 @@ class DivergenceEstimate:
     n_y: int
     n_features: int
     converged: bool
+    steps: int
     seed: int
     seconds: float
     potential: PotentialFunction = field(repr=False)
@@ -84,7 +85,7 @@ class DivergenceEstimate:
         return finite | {
             "f": repr(self.f), "direction": "Q||P" if self.reverse else "P||Q", "gamma": repr(self.gamma),
             "n_x": self.n_x, "n_y": self.n_y, "n_features": self.n_features, "converged": self.converged,
-            "seed": self.seed, "seconds": round(self.seconds, 3),
+            "steps": self.steps, "seed": self.seed, "seconds": round(self.seconds, 3),
         }  # fmt: skip
 
     def to_json(self) -> str:
@@ -95,13 +96,13 @@ class DivergenceEstimate:
         first, second = ("Q", "P") if self.reverse else ("P", "Q")
         name = type(self.f).__name__ if not hasattr(self.f, "order") else f"Alpha {self.f.order:g}"
         space = type(self.gamma).__name__
-        verdict = "converged" if self.converged else "NOT converged: give it more steps"
+        verdict = "converged" if self.converged else f"NOT converged: take more steps than {self.steps}"
         return (
             f"{name} divergence, Lipschitz-regularised (L = {self.L:g}): at least {self.lower_bound:.6g}\n"
             f"  D({first}‖{second}) = sup over L-Lipschitz φ of  E_{first}[φ] - Λ_f(φ; {second})"
             f" = inf over R of  D_f(R‖{second}) + L·W1({first}, R)\n"
             f"  value {self.value:.6g}; slope certified at most {self.lipschitz_bound:.6g} ({space}); {verdict}\n"
-            f"  P: {self.n_x} samples, Q: {self.n_y}, {self.n_features} features;"
+            f"  P: {self.n_x} samples, Q: {self.n_y}, {self.n_features} feature{'s' * (self.n_features != 1)};"
             f" seed {self.seed}, {self.seconds:.1f} s"
         )
 
@@ -223,7 +224,7 @@ def divergence(
     settled = bool(flat) and "non-finite" not in run.stopped
     return DivergenceEstimate(
         value=value, lower_bound=max(lower, 0.0), lipschitz_bound=proven, f=chosen, L=float(bound), reverse=reverse,
-        gamma=space, n_x=len(px), n_y=len(py), n_features=px.shape[1], converged=settled, seed=seed,
+        gamma=space, n_x=len(px), n_y=len(py), n_features=px.shape[1], converged=settled, steps=steps, seed=seed,
         seconds=time.perf_counter() - started, potential=PotentialFunction(potential, span), history=values,
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ __all__ = ["Callback", "Run", "Stopping", "evolve"]
 
 @dataclass(frozen=True)
 class Stopping:
-    """When a run has arrived.
+    """When a run has nothing more to gain.
 
     fisher: stop once the Fisher information falls below this share of its largest value so far. stalled: stop
     once the mean divergence over this many steps is not `progress` (a share) below that of the same number before.
@@ -42,12 +42,12 @@ class Stopping:
         """Return why the run should stop, or None."""
         fisher, value = history["fisher"], history["value"]
         if fisher[-1] < self.fisher * fisher.max():
-            return "arrived: the Fisher information is spent"
+            return "the Fisher information is spent"
         n = self.stalled
         if n and len(value) >= 2 * n:
             recent, before = value[-n:].mean(), value[-2 * n : -n].mean()
             if recent > (1 - self.progress) * before:
-                return f"arrived: the divergence stalled over {n} steps"
+                return f"the divergence stalled over {n} steps"
         return None
 
 

@@ -135,14 +135,16 @@ def _figures(result: RunResult, target: Data, source: Data | None, folder: RunFo
 
     if target.image is not None:
         _image_figures(result, target, keep)
-    snapshots = transport.trajectory_
+    # The principal components of columns in mixed units would be the largest column.
+    shown = transport.in_units if train.shape[1] > 3 else np.asarray
+    snapshots, goal = [(step, shown(cloud)) for step, cloud in transport.trajectory_], shown(train[:_MOST])
     keep(
         "particles.png",
-        plots.particles_over_time(snapshots, train[:_MOST], columns=columns),
+        plots.particles_over_time(snapshots, goal, columns=columns),
         "The particles on their way (colour) over the target (grey).",
         "Particles at several times over the target samples",
     )
-    path = plots.animation(folder.figure_path("particles.gif"), snapshots, train[:_MOST], columns=columns)
+    path = plots.animation(folder.figure_path("particles.gif"), snapshots, goal, columns=columns)
     found.append(ReportFigure(path, "The same as an animation.", "Animation of the particles"))
     if transport.n_steps_:
         keep(

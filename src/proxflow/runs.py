@@ -17,7 +17,7 @@ import numpy as np
 
 from proxflow.estimators import ParticleTransport
 from proxflow.store import RunFolder
-from proxflow.trust import Judgement, judge, judge_by_trial
+from proxflow.trust import Judgement, judge, judge_by_halves, judge_by_trial
 
 __all__ = ["Data", "Interrupted", "RunResult", "run_transport"]
 
@@ -132,6 +132,12 @@ def run_transport(
     result.judgement = _judged(transport, target, source, heldout, trial)
     if result.judgement is not None:
         result.sentences = result.judgement.sentences()
+    if source is not None:
+        moved = np.linalg.norm(transport.in_units(result.samples) - transport.in_units(source.values), axis=1).mean()
+        across = float(np.sqrt(transport.in_units(target.values).var(axis=0).sum()))
+        share = f", {moved / across:.2f} of the target's spread" if across > 0 else ""
+        # For a map, how far rows went matters; whether they copy the target's samples does not.
+        result.sentences = [*result.sentences[:1], f"Rows moved by {moved:.3g} on average{share}."]
     elif source is None:
         result.sentences = ["Too few samples to hold any out: quality not judged."] if trial else []
     return result
@@ -155,11 +161,7 @@ def _judged(
     if len(heldout) == 2:
         return judge(new, train, *heldout, basis=f"{len(heldout[1])} held-out samples", seed=transport.seed_)
     if len(heldout) == 1:
-        order = np.random.default_rng(transport.seed_).permutation(len(heldout[0]))
-        half = len(order) // 2
-        fresh, test = heldout[0][order[:half]], heldout[0][order[half:]]
-        basis = f"{len(test)} held-out samples, against {len(fresh)} others"
-        return judge(new, train, fresh, test, basis=basis, seed=transport.seed_)
+        return judge_by_halves(new, train, heldout[0], seed=transport.seed_)
     if not trial:
         return None
 

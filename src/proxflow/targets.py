@@ -1,16 +1,19 @@
 """What the particles are drawn to: the target's samples, or a smooth version of them.
 
 Flowing to the samples themselves ends in copies once the potential is tight. Where samples are sparse (each far
-from its neighbours, as always in high dimension) the empirical measure says nothing at that distance, so nothing
+from its neighbours, as always in high dimension) the empirical measure says nothing at that distance, so little
 is lost by replacing each sample x_j, afresh at every step, by
 
-    (1 - w) x_j + w Σ_k u_k x_j(k),        u uniform on the simplex, x_j(1) = x_j, ..., x_j(K) its nearest neighbours
+    (1 - w) x_j + w Σ_k v_k x_j(k),     v = 1/K + √(K + 1) (u - 1/K),    u uniform on the simplex
 
-the target's vicinal measure (Chapelle, Weston, Bottou, Vapnik, "Vicinal risk minimization", NIPS 2000; mixing
-with neighbours as in SMOTE, Chawla et al. 2002). Particles then settle between samples, not on them.
+x_j(1) = x_j, ..., x_j(K) its nearest neighbours: the target's vicinal measure (Chapelle, Weston, Bottou, Vapnik,
+"Vicinal risk minimization", NIPS 2000; mixing with neighbours as in SMOTE, Chawla et al. 2002). The weights v add
+to one and have E|v|² = 1, so that a mixture of neighbours alike spreads as much as each of them does; with plain
+u it would have a third of their variance, and new samples would all lie too near the middle.
 
-Bad at: tails and sharp edges, which convex mixtures pull inwards. In the plane, with hundreds of samples, it is
-not needed and its weight is zero by default.
+Bad at: tails and sharp edges, which mixtures blur. In the plane, with hundreds of samples, it is not needed and
+its weight is zero by default. Between w = 0 and 1 a part of the local variance is still lost: the judgement's
+"spread" says how much.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ _NEIGHBOURS = 5
 # Nearest-neighbour distance over typical distance: measured 0.02 to 0.17 on 100 to 500 points in the plane,
 # 0.37 to 0.70 on tables and images of 13 to 784 features. Between, the weight rises linearly.
 _DENSE, _SPARSE = 0.2, 0.4
+# The most that is mixed in by default. On digits (200 -> 600): 1 keeps 0.97 of the variance but is as far from test
+# data as copies are (W2 ratio 1.10); a half keeps 0.87 at 1.04.
+_LARGEST_WEIGHT = 0.5
 
 
 class Target(eqx.Module):
@@ -60,6 +66,8 @@ class LocalMixture(Target):
     def draw(self, key: Array) -> Array:
         shares = jax.random.exponential(key, self.neighbours.shape[:2], self.points.dtype)
         shares = shares / jnp.sum(shares, axis=1, keepdims=True)
+        count = self.neighbours.shape[1]
+        shares = 1 / count + jnp.sqrt(count + 1.0) * (shares - 1 / count)
         mixed = jnp.einsum("nk,nkd->nd", shares, self.neighbours)
         return self.points + self.weight * (mixed - self.points)
 
@@ -74,7 +82,7 @@ def nearest_neighbours(points: np.ndarray, count: int = _NEIGHBOURS) -> tuple[np
 
 
 def mixture_weight(points: np.ndarray, distances: np.ndarray) -> float:
-    """How sparse the samples are, as the weight w in [0, 1] that their mixture deserves.
+    """How sparse the samples are, as the weight w in [0, 1/2] that their mixture deserves.
 
     Parameters
     ----------
@@ -91,4 +99,4 @@ def mixture_weight(points: np.ndarray, distances: np.ndarray) -> float:
     typical = float(np.median(np.linalg.norm(points - points[shuffled], axis=1)))
     if typical == 0:
         return 0.0
-    return float(np.clip((near / typical - _DENSE) / (_SPARSE - _DENSE), 0.0, 1.0))
+    return _LARGEST_WEIGHT * float(np.clip((near / typical - _DENSE) / (_SPARSE - _DENSE), 0.0, 1.0))

@@ -1,10 +1,12 @@
-"""How good are new samples? Two questions, both answered with data that took no part.
+"""How good are new samples? Three questions, the first two answered with data that took no part.
 
     closeness   W2(new, held-out) / W2(real, held-out), at like sizes: 1 is as good as real data
     novelty     distance of new samples to the nearest training sample, beside that of held-out real samples
 
-Close but not novel is a copy; novel but not close is noise. Neither number can be read off the training data
-alone: there a copier is perfect.
+    spread      total variance of new samples over that of the training data: W2 alone rewards shrinking
+
+Close but not novel is a copy; novel but not close is noise; close and narrow is an average. Closeness and novelty
+cannot be read off the training data alone: there a copier is perfect.
 """
 
 from __future__ import annotations
@@ -17,9 +19,11 @@ import numpy as np
 
 from proxflow.metrics import energy_distance, nearest_distance, wasserstein
 
-__all__ = ["Judgement", "judge", "judge_by_trial"]
+__all__ = ["Judgement", "judge", "judge_by_halves", "judge_by_trial"]
 
 _LARGEST = 2000  # exact transport between two clouds of this size takes seconds
+_SPLITS = 4
+_ROUGH = 50  # below it a W2 ratio moves by tenths from one sample to the next
 _FEWEST = 8  # held-out samples below which nothing can be said
 
 
@@ -28,8 +32,8 @@ class Judgement:
     """Closeness and novelty of new samples, and where the held-out ones came from.
 
     closeness: W2 to held-out samples over that of real samples. near_copies: share of new samples closer to a
-    training sample than 95 % of held-out real ones are; 0.05 for real data. energy: energy distance to the
-    held-out samples.
+    training sample than 95 % of held-out real ones are; 0.05 for real data. spread: total variance over the
+    training data's. energy: energy distance to the held-out samples. n_test: how many samples judged.
     """
 
     closeness: float
@@ -39,6 +43,8 @@ class Judgement:
     nearest_new: float
     nearest_real: float
     near_copies: float
+    spread: float
+    n_test: int
     basis: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -54,15 +60,24 @@ class Judgement:
             close = f"{percent:.0f} % farther from held-out data than a fresh real sample"
         else:
             close = f"Not there yet: {percent:.0f} % farther from held-out data than a fresh real sample"
-        relative = self.nearest_new / self.nearest_real if self.nearest_real > 0 else np.inf
+        rough = f"; a rough number, from {self.n_test} samples" if self.n_test < _ROUGH else ""
+        said = [f"{close} (W2 ratio {self.closeness:.3f}; 1 is ideal{rough}).", self._novelty()]
+        if not 0.9 <= self.spread <= 1.1:
+            kind = "Narrower" if self.spread < 1 else "Wider"
+            said.append(f"{kind} than the training data: {self.spread:.2f} of its total variance.")
+        return said
+
+    def _novelty(self) -> str:
+        if self.nearest_real == 0:
+            return "Novelty cannot be measured: most held-out real samples equal a training sample."
+        relative = self.nearest_new / self.nearest_real
         if relative < 0.25:
-            new = "Most new samples nearly copy a training sample"
+            words = "Most new samples nearly copy a training sample"
         elif relative < 0.75:
-            new = "New samples are variations of training samples, nearer to them than real ones are"
+            words = "New samples are variations of training samples, nearer to them than real ones are"
         else:
-            new = "New samples lie about as far from the training data as real ones do"
-        novelty = f"{new} (distance ratio {relative:.2f}; 1 is ideal, 0 a copy)."
-        return [f"{close} (W2 ratio {self.closeness:.3f}; 1 is ideal).", novelty]
+            words = "New samples lie about as far from the training data as real ones do"
+        return f"{words} (distance ratio {relative:.2f}; near copies {self.near_copies:.0%}, of real data 5 %)."
 
 
 def judge(
@@ -88,6 +103,7 @@ def judge(
     size = min(len(new), len(fresh), _LARGEST)
     new_like, fresh_like, test = _rows(new, size, rng), _rows(fresh, size, rng), _rows(test, _LARGEST, rng)
     w2_new, w2_real = wasserstein(new_like, test), wasserstein(fresh_like, test)
+    variance = float(train.var(axis=0).sum())
     to_train, real_to_train = nearest_distance(new, train), nearest_distance(test, train)
     return Judgement(
         closeness=w2_new / w2_real if w2_real > 0 else float("inf"),
@@ -96,9 +112,28 @@ def judge(
         energy=energy_distance(new_like, test),
         nearest_new=float(np.median(to_train)),
         nearest_real=float(np.median(real_to_train)),
-        near_copies=float(np.mean(to_train < np.quantile(real_to_train, 0.05))),
+        near_copies=float(np.mean(to_train <= np.quantile(real_to_train, 0.05))),
+        spread=float(new.var(axis=0).sum()) / variance if variance > 0 else 1.0,
+        n_test=len(test),
         basis=basis,
     )
+
+
+def judge_by_halves(new: np.ndarray, train: np.ndarray, heldout: np.ndarray, *, seed: int = 0) -> Judgement:
+    """Judge against one held-out sample (k, d): its halves are yardstick and test in turn, over several splits."""
+    rng, found = np.random.default_rng(seed), []
+    half = len(heldout) // 2
+    basis = f"{half} held-out samples against {half} others, {_SPLITS} times"
+    for _ in range(_SPLITS):
+        order = rng.permutation(len(heldout))
+        fresh, test = heldout[order[:half]], heldout[order[half:]]
+        found.append(judge(new, train, fresh, test, basis=basis, seed=seed))
+    means = {
+        name: float(np.mean([getattr(j, name) for j in found]))
+        for name in ("w2_new", "w2_real", "energy", "nearest_new", "nearest_real", "near_copies", "spread")
+    }
+    closeness = means["w2_new"] / means["w2_real"] if means["w2_real"] > 0 else float("inf")
+    return Judgement(closeness=closeness, n_test=half, basis=basis, **means)
 
 
 def judge_by_trial(

@@ -115,11 +115,20 @@ class TestFacts:
         assert fitted(name, clouds).lower <= high
         assert fitted(name, clouds).lower >= 0.6 * low
 
-    @pytest.mark.parametrize("name", ["KL", "reverse KL", "chi-squared"])
+    @pytest.mark.parametrize("name", ["reverse KL", "chi-squared"])
     def test_the_other_direction(self, name):
         particles, target = CLOUDS["apart"]
         low, high = bracket(name, target, particles, L=0.3)
         assert 0.9 * low <= fitted(name, "apart", 0.3, reverse=True).lower <= high
+
+    @every_entropy
+    @pytest.mark.parametrize("scale", [1e6, 1e12])
+    def test_large_potentials_keep_their_meaning(self, name, scale):
+        # L = 1 and data of size 1e6: potentials of height 1e6, of which float32 keeps seven digits, while f* may end
+        # at 1. Reweighting costs nothing beside the way: all mass goes to the nearest target point.
+        particles, target = (scale * cloud for cloud in CLOUDS["apart"])
+        nearest = w1("apart") if name == "IPM" else nearest_distance(*CLOUDS["apart"]).mean()
+        assert 0.5 * nearest < fit(ENTROPIES[name](), particles, target).lower / scale <= 1.01 * nearest
 
     def test_directions_differ(self):
         particles, target = CLOUDS["overlapping"]
@@ -234,18 +243,6 @@ class TestEstimate:
         for scale in (1e-6, 1e6):
             assert estimated(scale=scale).value == pytest.approx(estimated().value, rel=0.01)
 
-    @pytest.mark.parametrize("f", ["kl", "reverse_kl", "js", "hellinger", "chi2"])
-    @pytest.mark.parametrize("scale", [1e6, 1e12])
-    def test_large_potentials_stay_finite(self, f, scale):
-        # L = 1 and data of size 1e6 make potentials of height 1e6, of which float32 keeps seven digits. Mass then
-        # moves to the nearest target point and reweighting costs nothing beside.
-        x, y = CLOUDS["apart"]
-        gamma = GroupSort(L=1.0, width=16, depth=2, updates=20, learning_rate=0.04, horizon=600.0)
-        found = divergence(scale * x, scale * y, f=f, gamma=gamma, steps=600)
-        nearest = scale * nearest_distance(x, y).mean()
-        assert 0.5 * nearest < found.lower_bound <= 1.01 * nearest
-        assert len(found.history) == 30
-
     def test_potential_in_the_data_s_coordinates(self):
         x, y = CLOUDS["apart"]
         found = estimated()
@@ -259,7 +256,8 @@ class TestEstimate:
     def test_more_features_than_samples(self):
         rng = np.random.default_rng(1)
         x, y = rng.normal(size=(6, 40)), rng.normal(size=(5, 40)) + 2
-        found = divergence(x, y, L=0.1, f="ipm", steps=400)
+        gamma = GroupSort(L=0.1, width=16, depth=2, updates=20, learning_rate=0.04, horizon=400.0)
+        found = divergence(x, y, f="ipm", gamma=gamma, steps=400)
         assert found.n_features == 40
         assert 0.9 * 0.1 * wasserstein(x, y, p=1) <= found.lower_bound <= 0.1 * wasserstein(x, y, p=1)
         assert found.potential.gradient(x).shape == (6, 40)
@@ -273,7 +271,7 @@ class TestEstimate:
         assert divergence(x, y, gamma=SMALL, steps=600).value == pytest.approx(estimated().value, rel=1e-3)
 
     def test_identical_points(self):
-        found = divergence(np.ones((4, 2)), np.ones((3, 2)), steps=20)
+        found = divergence(np.ones((16, 2)), np.ones((16, 2)), gamma=SMALL, steps=20)
         assert abs(found.value) < 1e-6
 
     def test_repr_states_the_formula(self):

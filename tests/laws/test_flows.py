@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.optimize import linprog
 from tests.laws.tables import METHODS, SOURCES, STEP_RULES, TARGETS
 
 from proxflow import Divergence, GroupSort, Particles, evolve
@@ -134,18 +133,18 @@ def test_targets_draw_clouds_of_their_own_shape(name):
     assert (target.points == CLOUD).all()
 
 
-def test_a_local_mixture_is_a_convex_combination_of_neighbours():
+def test_a_local_mixture_stays_in_the_plane_of_the_neighbours_and_keeps_their_variance():
     indices = nearest_neighbours(CLOUD)[1]
     assert (indices[:, 0] == np.arange(len(CLOUD))).all()
-    target = LocalMixture(jnp.asarray(CLOUD), jnp.asarray(CLOUD[indices]), 1.0)
-    drawn = np.asarray(target.draw(jax.random.key(1)))
-    assert (drawn != CLOUD).any()
-    for point, corners in zip(drawn, CLOUD[indices], strict=True):
-        weights = linprog(np.zeros(5), A_eq=np.vstack([corners.T, np.ones(5)]), b_eq=[*point, 1.0], bounds=(0, 1))
-        assert weights.success or np.linalg.norm(point - corners, axis=1).min() < 1e-5
     still = LocalMixture(jnp.asarray(CLOUD), jnp.asarray(CLOUD[indices]), 0.0)
     assert (still.draw(jax.random.key(1)) == CLOUD).all()
     assert (Samples(jnp.asarray(CLOUD)).draw(jax.random.key(1)) == CLOUD).all()
+    # Neighbours alike: 4000 groups of five independent standard normal points on the line {(t, 1)}.
+    alike = np.dstack([RNG.normal(size=(4000, 5)), np.ones((4000, 5))]).astype(np.float32)
+    drawn = np.asarray(LocalMixture(jnp.asarray(alike[:, 0]), jnp.asarray(alike), 1.0).draw(jax.random.key(1)))
+    np.testing.assert_allclose(drawn[:, 1], 1, atol=1e-5)
+    assert abs(drawn[:, 0].std() - 1) < 0.05
+    assert (drawn != alike[:, 0]).any(axis=1).all()
 
 
 def test_samples_are_mixed_where_they_are_sparse_only():
@@ -153,7 +152,7 @@ def test_samples_are_mixed_where_they_are_sparse_only():
         points = draw(300, 0)
         assert mixture_weight(points, nearest_neighbours(points)[0]) == 0
     digits = load_digits_split().train
-    assert mixture_weight(digits, nearest_neighbours(digits)[0]) > 0.9
+    assert mixture_weight(digits, nearest_neighbours(digits)[0]) > 0.45
     same = np.ones((10, 2))
     assert mixture_weight(same, nearest_neighbours(same)[0]) == 0
 
