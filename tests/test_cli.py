@@ -59,6 +59,8 @@ def test_generate_writes_everything_and_repeats_itself(here, capsys):
     code, out, err = call(capsys, "generate", "a.csv", "-n", "50", "--out", "one", *QUICK)
     assert (code, err) == (0, "")
     assert "50 samples of 2 features" in out
+    assert "W2 ratio" in out
+    assert "near copies" in out
     made = {p.relative_to("one").as_posix() for p in Path("one").rglob("*") if p.is_file()}
     assert made == {
         "settings.json", "samples.csv", "history.csv", "report.html", "figures/particles.png",
@@ -106,7 +108,7 @@ def test_heldout_samples_judge(here, capsys):
 
 
 def test_transport_matches_columns_by_name_and_keeps_rows(here, capsys):
-    code, _, err = call(
+    code, out, err = call(
         capsys, "transport", "--source", "a.csv", "--target", "b.csv", "--out", "o", "--step-size", "0.001", *QUICK
     )
     assert (code, err) == (0, "")
@@ -114,6 +116,8 @@ def test_transport_matches_columns_by_name_and_keeps_rows(here, capsys):
     source = pd.read_csv("a.csv")
     assert list(moved.columns) == ["height", "age"]  # the target's order
     np.testing.assert_allclose(moved[["age", "height"]], source, atol=0.1)  # hardly moved, row by row
+    assert "Rows moved by 0" in out
+    assert "near copies" not in out
     assert "W2 before" in Path("o/report.html").read_text()
 
 

@@ -377,7 +377,7 @@ def _normaliser_jvp(f: Entropy, primals: tuple[Array], tangents: tuple[Array]) -
 
 
 def _below_top(values: Array) -> Array:
-    """V - max v: at most 0, and 0 at the top.
+    """The values less their largest: at most 0, and 0 at the top.
 
     Compiled, a network's last product and this difference may fuse into one operation that rounds once, while
     max v was rounded before. The top then misses 0 by a last digit of v: for v = 1e6, more than f* has room for.

@@ -130,17 +130,22 @@ def run_transport(
             f"interrupted after step {transport.n_steps_}: samples and history until there are in {folder.path}"
         )
     result.judgement = _judged(transport, target, source, heldout, trial)
-    if result.judgement is not None:
-        result.sentences = result.judgement.sentences()
-    if source is not None:
-        moved = np.linalg.norm(transport.in_units(result.samples) - transport.in_units(source.values), axis=1).mean()
-        across = float(np.sqrt(transport.in_units(target.values).var(axis=0).sum()))
-        share = f", {moved / across:.2f} of the target's spread" if across > 0 else ""
-        # For a map, how far rows went matters; whether they copy the target's samples does not.
-        result.sentences = [*result.sentences[:1], f"Rows moved by {moved:.3g} on average{share}."]
-    elif source is None:
-        result.sentences = ["Too few samples to hold any out: quality not judged."] if trial else []
+    result.sentences = _sentences(result, target, source, trial)
     return result
+
+
+def _sentences(result: RunResult, target: Data, source: Data | None, trial: bool) -> list[str]:
+    judged = [] if result.judgement is None else result.judgement.sentences()
+    if not judged and trial:
+        judged = ["Too few samples to hold any out: quality not judged."]
+    if source is None:
+        return judged
+    # For a map, how far rows went matters; whether they copy the target's samples does not.
+    units = result.transport.in_units
+    moved = float(np.linalg.norm(units(result.samples) - units(source.values), axis=1).mean())
+    across = float(np.sqrt(units(target.values).var(axis=0).sum()))
+    share = f", {moved / across:.2f} of the target's spread" if across > 0 else ""
+    return [*judged[:1], f"Rows moved by {moved:.3g} on average{share}."]
 
 
 def _chosen(particles: np.ndarray, keep: int | None, seed: int) -> np.ndarray:

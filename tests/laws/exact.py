@@ -63,7 +63,7 @@ def bracket(name, particles, target, L=1.0):
         return -value, gradient - softmax(tilted, axis=1).sum(axis=0) / count
 
     heights, lower, upper = np.zeros(cost.shape[1]), -np.inf, np.inf
-    for softness in cost.max() * 0.3 ** np.arange(2, 9):
+    for softness in cost.max() * 0.3 ** np.asarray([2.0, 4.0, 6.0, 7.0]):
         heights = minimize(descent, heights, (softness,), jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
         lower = max(lower, np.mean(np.min(heights + cost, axis=1)) - cumulant(name, heights)[0])
         plan = softmax(-(heights + cost) / softness, axis=1) / count

