@@ -13,8 +13,10 @@ from benchmarks import exactness, quality, speed, startup
 SECTIONS = [
     ("Speed", speed, speed.main),
     ("Exactness of `divergence`", exactness, exactness.main),
+    ("Tightness of the networks, and noise", exactness, exactness.tightness),
     ("Quality in the plane", quality, quality.plane),
     ("Quality in 64 dimensions", quality, quality.digits),
+    ("Smoothing: closeness, novelty and spread", quality, quality.smoothing),
     ("Startup", startup, startup.main),
 ]
 
@@ -33,7 +35,9 @@ def main() -> None:
         body = section()
         print(body, flush=True)
         module_name = module.__name__.rsplit(".", 1)[-1]
-        parts.append(f"## {title}\n\n`python -m benchmarks.{module_name}`. {_text(module.__doc__)}\n\n{body}")
+        parts.append(
+            f"## {title}\n\n`python -m benchmarks.{module_name}`. {_text(section.__doc__ or module.__doc__)}\n\n{body}"
+        )
     (Path(__file__).parent / "RESULTS.md").write_text("\n".join(parts))
 
 
