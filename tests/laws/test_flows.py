@@ -1,198 +1,368 @@
-"""Laws of movers, step rules, targets, sources and coordinates, over the tables of all instances."""
+"""Laws of the movers, the step rules, the targets, the sources and the coordinates they work in."""
 
-from __future__ import annotations
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.laws.tables import METHODS, SOURCES, STEP_RULES, TARGETS
+from sklearn.datasets import load_digits, make_moons
 
-from proxflow import Divergence, GroupSort, Particles, evolve
-from proxflow.data.digits import load_digits_split
-from proxflow.data.toy import TOY
-from proxflow.flows import ConstantStep, DecayingStep, DivergenceStep
-from proxflow.flows.particles import ParticleState, replay_all
-from proxflow.gamma.base import Potential
+from laws.fits import SHAPE, single
+from laws.tables import CERTIFIED, GAMMAS, METHODS, SOURCES, STEP_RULES, TARGETS
+from proxflow import sources
+from proxflow.divergences import Divergence
+from proxflow.entropies import KL, ChiSquared
+from proxflow.evolution import evolve
+from proxflow.flows import ConstantStep, DecayingStep, DivergenceStep, Particles, StepRule, particles
+from proxflow.flows.particles import replay_all
+from proxflow.gamma import Potential
 from proxflow.sources import draw_source
 from proxflow.spans import affine_span, column_scales
-from proxflow.targets import LocalMixture, Samples, mixture_weight, nearest_neighbours
+from proxflow.targets import LocalMixture, Target, mixture_weight, nearest_neighbours
+
+every_method = pytest.mark.parametrize("method", METHODS)
+every_rule = pytest.mark.parametrize("rule", STEP_RULES)
 
 RNG = np.random.default_rng(0)
-CLOUD = RNG.normal(size=(12, 2)).astype(np.float32)
+CLOUD, GOAL = RNG.normal(size=SHAPE) + 3.0, RNG.normal(size=SHAPE)
 
 
 class Quartic(Potential):
-    """φ(x) = |x|² / 2 + |x|⁴ / 4: a known flow that is not linear."""
+    """φ(x) = strength Σ x⁴ / 4: dy/dt = -strength y³ has the solution y / √(1 + 2 strength t y²)."""
+
+    strength: jax.Array
 
     def __call__(self, points):
-        squares = jnp.sum(points**2, axis=1)
-        return squares / 2 + squares**2 / 4
+        return self.strength * jnp.sum(points**4, axis=1) / 4
 
 
-def drive(cloud, memory):
-    potential = Quartic()
-    return potential, jnp.mean(potential(cloud)), memory
+def quartic_drive(cloud, memory):
+    """A drive that knows its potential, and counts in its memory how often it was asked."""
+    potential = Quartic(jnp.asarray(1.0, cloud.dtype))
+    return potential, jnp.mean(potential(cloud)), memory + 1
 
 
-def exact(points, time):
-    """The flow of dx/dt = -(1 + |x|²) x: s = |x|² obeys s / (1 + s) = e^{-2t} s0 / (1 + s0)."""
-    squares = np.sum(points**2, axis=1, keepdims=True)
-    share = np.exp(-2 * time) * squares / (1 + squares)
-    return points * np.sqrt(share / (1 - share) / squares)
+@partial(jax.jit, static_argnames="steps")
+def follow(flow, cloud, steps):
+    def step(index, carry):
+        return flow.step(carry[0], quartic_drive, carry[1], index)[:2]
+
+    return jax.lax.fori_loop(0, steps, step, (flow.init(cloud), 0))
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_order_of_a_method_is_what_it_says(method):
-    with jax.enable_x64(True):
-        points = jnp.asarray(CLOUD, jnp.float64)
+class TestParticles:
+    @every_method
+    def test_order_of_accuracy(self, method):
+        start = np.asarray([[0.3, -1.1], [2.0, 0.7], [-0.5, 1.6]])
+        exact = start / np.sqrt(1 + 2 * 0.5 * start**2)
+        errors = []
+        with jax.enable_x64(True):
+            for steps in (40, 80, 160):
+                flow = Particles(ConstantStep(0.5 / steps), method)
+                state, asked = follow(flow, jnp.asarray(start), steps)
+                errors.append(np.abs(np.asarray(flow.cloud(state)) - exact).max())
+                assert asked == steps * len(particles.METHODS[method].weights)  # every stage refits
+        orders = np.log2(errors[:-1]) - np.log2(errors[1:])
+        assert orders == pytest.approx(METHODS[method], abs=0.15)
 
-        def error(count):
-            flow = Particles(ConstantStep(0.5 / count), method)
-            state = ParticleState(points)
-            step = jax.jit(lambda state: flow.step(state, drive, (), 0)[0])
-            for _ in range(count):
-                state = step(state)
-            return np.abs(np.asarray(state.points) - exact(np.asarray(points), 0.5)).max()
+    @every_method
+    def test_tableau_is_consistent(self, method):
+        tableau = particles.METHODS[method]
+        assert sum(tableau.weights) == pytest.approx(1)
+        assert [len(row) for row in tableau.stages] == list(range(len(tableau.weights)))
 
-        observed = np.log2(error(40) / error(80))
-    assert abs(observed - METHODS[method]) < 0.2
+    @every_method
+    @every_rule
+    def test_shapes_and_report(self, method, rule):
+        flow = Particles(STEP_RULES[rule](0.01), method)
+        state, memory, report, potentials = flow.step(flow.init(single(CLOUD)), quartic_drive, 0, 0)
+        assert flow.cloud(state).shape == SHAPE
+        assert flow.cloud(state).dtype == jnp.float32
+        assert memory == len(potentials) == len(particles.METHODS[method].weights)
+        slopes = np.linalg.norm(CLOUD**3, axis=1)
+        assert float(report.value) == pytest.approx((CLOUD**4).sum(axis=1).mean() / 4, rel=1e-5)
+        assert float(report.fisher) == pytest.approx((slopes**2).mean(), rel=1e-5)
+        assert float(report.slope) == pytest.approx(slopes.max(), rel=1e-5)
 
+    @every_method
+    def test_a_box_holds_its_particles(self, method):
+        flow = Particles(ConstantStep(0.5), method, 0.0, 1.0)
+        state, *_ = flow.step(flow.init(single(CLOUD)), quartic_drive, 0, 0)
+        inside = np.asarray(flow.cloud(state))
+        assert inside.min() >= 0
+        assert inside.max() <= 1
+        assert (inside == 0).any()
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_step_keeps_shapes_and_reports_what_it_saw(method):
-    flow = Particles(ConstantStep(0.1), method)
-    state = flow.init(jnp.asarray(CLOUD))
-    moved, _, report, potentials = flow.step(state, drive, (), 0)
-    slopes = (1 + np.sum(CLOUD**2, axis=1, keepdims=True)) * CLOUD
-    assert flow.cloud(moved).shape == CLOUD.shape
-    assert len(potentials) == METHODS[method]
-    np.testing.assert_allclose(report.fisher, np.mean(np.sum(slopes**2, axis=1)), rtol=1e-5)
-    np.testing.assert_allclose(report.slope, np.linalg.norm(slopes, axis=1).max(), rtol=1e-5)
-    np.testing.assert_allclose(report.step_size, 0.1, rtol=1e-6)
+    @every_method
+    def test_zero_step_moves_nothing(self, method):
+        flow = Particles(ConstantStep(0.0), method)
+        state, *_ = flow.step(flow.init(single(CLOUD)), quartic_drive, 0, 0)
+        assert np.array_equal(flow.cloud(state), single(CLOUD))
 
-
-def test_the_divergence_falls_at_the_rate_of_the_fisher_information():
-    target = RNG.normal(size=(40, 2))
-    source = 0.5 * RNG.normal(size=(40, 2)) + 3
-    pair = Divergence(GroupSort(L=1.0, width=16, updates=30, learning_rate=5e-3))
-    run = evolve(Particles(ConstantStep(0.01)), pair, source, target, steps=60, warm_up=20)
-    value, fisher = run.history["value"], run.history["fisher"]
-    fallen = value[20] - value[50]
-    assert abs(fallen / (0.01 * fisher[20:50].sum()) - 1) < 0.1
-
-
-@pytest.mark.parametrize("rule", STEP_RULES)
-def test_step_rules_are_positive_scalars(rule):
-    size = STEP_RULES[rule](0.3)(jnp.float32(2.0), jnp.float32(1.0), jnp.float32(1.0), 0)
-    assert size.shape == ()
-    assert 0 < float(size) <= 0.4
-
-
-def test_the_divergence_step_waits_follows_and_is_capped():
-    rule = DivergenceStep(share=0.2, reach=0.5)
-    scalars = lambda *v: [jnp.float32(x) for x in v]  # noqa: E731
-    assert float(rule(*scalars(-1.0, 1.0, 1.0), 0)) == 0  # the potential has not caught up: wait
-    assert float(rule(*scalars(1.0, 4.0, 2.0), 0)) == pytest.approx(0.05)
-    assert float(rule(*scalars(100.0, 4.0, 2.0), 0)) == pytest.approx(0.25)  # no particle beyond reach
-    assert np.isfinite(float(rule(*scalars(1.0, 0.0, 0.0), 0)))
+    def test_the_table_has_every_method(self):
+        assert set(METHODS) == set(particles.METHODS)
 
 
-def test_the_decaying_step_decays_to_its_ratio():
-    rule = DecayingStep(2.0, ratio=0.01, steps=10)
-    sizes = [float(rule(*[jnp.float32(1.0)] * 3, i)) for i in (0, 5, 10)]
-    np.testing.assert_allclose(sizes, [2.0, 0.2, 0.02], rtol=1e-5)
+@cache
+def moved(gamma="GroupSort", method="euler", reverse=False, size=0.05, steps=25, f=KL()):  # noqa: B008
+    pair = Divergence(GAMMAS[gamma](0.7, updates=20, learning_rate=0.01), f, reverse)
+    flow = Particles(ConstantStep(size), method)
+    return evolve(flow, pair, CLOUD, GOAL, steps=steps, record=True, warm_up=30, chunk=25), flow
 
 
-def test_particles_stay_in_their_box():
-    flow = Particles(ConstantStep(-5.0), low=-1.0, high=0.5)  # a negative step flees from the origin
-    moved = flow.step(flow.init(jnp.asarray(CLOUD)), drive, (), 0)[0].points
-    assert float(moved.min()) == -1.0
-    assert float(moved.max()) == 0.5
+class TestFlow:
+    @pytest.mark.parametrize("gamma", CERTIFIED)
+    def test_no_particle_is_faster_than_L(self, gamma):
+        run, _ = moved(gamma)
+        assert run.history["slope"].max() <= 0.7 * (1 + (1e-5 if gamma == "GroupSort" else 0.06))
+        assert run.history["slope"].min() > 0
+
+    @every_method
+    def test_the_divergence_falls_at_the_rate_of_the_fisher_information(self, method):
+        # dD/dt = -I, to first order in dt, once the potential has caught up
+        run, _ = moved(method=method)
+        value, fisher = run.history["value"][3:], run.history["fisher"][3:]
+        rate = (value[-1] - value[0]) / (0.05 * (len(value) - 1))
+        assert rate == pytest.approx(-0.5 * (fisher[1:] + fisher[:-1]).mean(), rel=0.05)
+
+    def test_in_reverse_it_falls_too(self):
+        run, _ = moved(reverse=True, size=0.02, f=ChiSquared())
+        value, fisher = run.history["value"][3:], run.history["fisher"][3:]
+        rate = (value[-1] - value[0]) / (0.02 * (len(value) - 1))
+        assert rate == pytest.approx(-0.5 * (fisher[1:] + fisher[:-1]).mean(), rel=0.15)
+
+    @pytest.mark.parametrize(("method", "reverse"), [("euler", False), ("heun", False), ("euler", True)])
+    def test_a_replay_repeats_the_run(self, method, reverse):
+        run, flow = moved(
+            method=method, reverse=reverse, size=0.02 if reverse else 0.05, f=ChiSquared() if reverse else KL()
+        )
+        potentials = jax.tree.map(lambda *stacks: np.concatenate(stacks), *run.potentials)
+        sizes = jnp.asarray(run.history["step_size"], jnp.float32)
+        again = replay_all(flow, single(CLOUD), potentials, sizes)
+        assert np.asarray(again) == pytest.approx(np.asarray(flow.cloud(run.state)), abs=2e-6)
+        assert np.abs(np.asarray(again) - CLOUD).max() > 0.1
+
+    def test_identical_particles_stay_together(self):
+        twins = np.repeat(CLOUD[:8], 2, axis=0)
+        run = evolve(Particles(ConstantStep(0.05)), moved_pair(), twins, GOAL, steps=5)
+        ends = np.asarray(run.state.points)
+        assert np.array_equal(ends[::2], ends[1::2])
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_replaying_a_run_carries_its_source_where_it_went(method):
-    flow, pair = Particles(method=method), Divergence(GroupSort(L=1.0, width=8, depth=1, updates=2))
-    source, target = CLOUD + 3, CLOUD[::-1] * 2
-    run = evolve(flow, pair, source, target, steps=13, record=True)
-    cloud, done = jnp.asarray(source), 0
-    for potentials in run.potentials:
-        count = len(jax.tree.leaves(potentials)[0])
-        cloud = replay_all(flow, cloud, potentials, jnp.asarray(run.history["step_size"][done : done + count]))
-        done += count
-    np.testing.assert_allclose(cloud, run.state.points, atol=1e-5)
+def moved_pair():
+    return Divergence(GAMMAS["GroupSort"](0.7, updates=20, learning_rate=0.01))
 
 
-@pytest.mark.parametrize("name", TARGETS)
-def test_targets_draw_clouds_of_their_own_shape(name):
-    target = TARGETS[name](jnp.asarray(CLOUD))
-    first, again = target.draw(jax.random.key(0)), target.draw(jax.random.key(0))
-    assert first.shape == CLOUD.shape
-    assert (first == again).all()
-    assert (target.points == CLOUD).all()
+class TestSteps:
+    def size(self, rule, value, fisher, slope, index=0):
+        return float(rule(jnp.float32(value), jnp.float32(fisher), jnp.float32(slope), jnp.int32(index)))
+
+    @every_rule
+    def test_a_size_is_finite_and_never_negative(self, rule):
+        for numbers in [(1.0, 1.0, 1.0), (-1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (1.0, 0.0, 0.0), (1e-30, 1e-30, 1e-15)]:
+            found = self.size(STEP_RULES[rule](0.3), *numbers)
+            assert np.isfinite(found), numbers
+            assert found >= 0, numbers
+
+    def test_constant(self):
+        assert self.size(ConstantStep(0.3), 5.0, 2.0, 1.0, 7) == pytest.approx(0.3)
+
+    def test_decaying(self):
+        rule = DecayingStep(0.3, ratio=0.01, steps=50)
+        assert [self.size(rule, 1, 1, 1, i) for i in (0, 25, 50)] == pytest.approx([0.3, 0.03, 0.003], rel=1e-5)
+
+    def test_divergence_takes_a_share_of_the_time_left(self):
+        assert self.size(DivergenceStep(0.2), 3.0, 2.0, 1.0) == pytest.approx(0.3)
+
+    def test_a_negative_divergence_waits(self):
+        assert self.size(DivergenceStep(0.2, 1.0), -3.0, 2.0, 1.0) == 0
+
+    def test_no_particle_moves_beyond_reach(self):
+        size = self.size(DivergenceStep(0.2, reach=0.5), 300.0, 2.0, 4.0)
+        assert size * 4.0 == pytest.approx(0.5)
+        assert self.size(DivergenceStep(0.2, reach=0.5), 3.0, 2.0, 1.0) == pytest.approx(0.3)  # not in the way
+
+    def test_the_table_has_every_rule(self):
+        assert {type(make(0.1)) for make in STEP_RULES.values()} == set(StepRule.__subclasses__())
 
 
-def test_a_local_mixture_stays_in_the_plane_of_the_neighbours_and_keeps_their_variance():
-    indices = nearest_neighbours(CLOUD)[1]
-    assert (indices[:, 0] == np.arange(len(CLOUD))).all()
-    still = LocalMixture(jnp.asarray(CLOUD), jnp.asarray(CLOUD[indices]), 0.0)
-    assert (still.draw(jax.random.key(1)) == CLOUD).all()
-    assert (Samples(jnp.asarray(CLOUD)).draw(jax.random.key(1)) == CLOUD).all()
-    # Neighbours alike: 4000 groups of five independent standard normal points on the line {(t, 1)}.
-    alike = np.dstack([RNG.normal(size=(4000, 5)), np.ones((4000, 5))]).astype(np.float32)
-    drawn = np.asarray(LocalMixture(jnp.asarray(alike[:, 0]), jnp.asarray(alike), 1.0).draw(jax.random.key(1)))
-    np.testing.assert_allclose(drawn[:, 1], 1, atol=1e-5)
-    assert abs(drawn[:, 0].std() - 1) < 0.05
-    assert (drawn != alike[:, 0]).any(axis=1).all()
+# ---------------------------------------------------------------------- targets
+
+POINTS = np.random.default_rng(1).normal(size=(20, 3)).astype(np.float32)
 
 
-def test_samples_are_mixed_where_they_are_sparse_only():
-    for draw in TOY.values():
-        points = draw(300, 0)
-        assert mixture_weight(points, nearest_neighbours(points)[0]) == 0
-    digits = load_digits_split().train
-    assert mixture_weight(digits, nearest_neighbours(digits)[0]) > 0.45
-    same = np.ones((10, 2))
-    assert mixture_weight(same, nearest_neighbours(same)[0]) == 0
+class TestTargets:
+    @pytest.mark.parametrize("name", TARGETS)
+    def test_draws_are_clouds_of_the_same_shape_and_repeat_themselves(self, name):
+        target = TARGETS[name](POINTS)
+        drawn = target.draw(jax.random.key(0))
+        assert drawn.shape == POINTS.shape
+        assert drawn.dtype == jnp.float32
+        assert np.array_equal(drawn, target.draw(jax.random.key(0)))
+        assert np.array_equal(target.points, POINTS)
+
+    def test_mixing_weights_add_to_one_and_keep_the_variance(self):
+        # Neighbours at the corners of a simplex: a draw is its own weights.
+        count = 5
+        corners = np.eye(count, dtype=np.float32)
+        target = LocalMixture(corners[:1], corners[None], 1.0)
+        weights = np.asarray(jax.vmap(target.draw)(jax.random.split(jax.random.key(0), 20_000)))[:, 0]
+        assert weights.sum(axis=1) == pytest.approx(1, abs=1e-5)
+        assert weights.mean(axis=0) == pytest.approx(1 / count, abs=0.01)
+        assert (weights**2).sum(axis=1).mean() == pytest.approx(1, abs=0.02)  # the spread of one neighbour
+        assert weights.min() >= (1 - np.sqrt(count + 1)) / count - 1e-5
+
+    @pytest.mark.parametrize("weight", [0.3, 1.0])
+    def test_a_weight_scales_the_way_to_the_mixture(self, weight):
+        part, whole = (np.asarray(TARGETS["local mixture"](POINTS, w).draw(jax.random.key(0))) for w in (weight, 1.0))
+        assert part == pytest.approx(POINTS + weight * (whole - POINTS), abs=1e-5)
+        assert not np.array_equal(whole, TARGETS["local mixture"](POINTS, 1.0).draw(jax.random.key(1)))
+
+    def test_mixtures_stay_among_their_neighbours(self):
+        target = TARGETS["local mixture"](POINTS[:4], 1.0)  # four points in R^3: any three span a plane
+        planes = LocalMixture(target.points, target.neighbours[:, :3], 1.0)
+        for point, neighbours in zip(
+            *map(np.asarray, (planes.draw(jax.random.key(0)), planes.neighbours)), strict=True
+        ):
+            normal = np.cross(neighbours[1] - neighbours[0], neighbours[2] - neighbours[0])
+            assert (point - neighbours[0]) @ normal == pytest.approx(0, abs=1e-4)
+
+    def test_weight_zero_is_the_samples(self):
+        target = TARGETS["local mixture"](POINTS, 0.0)
+        assert np.asarray(target.draw(jax.random.key(0))) == pytest.approx(POINTS)
+
+    def test_neighbours_start_with_the_sample_itself(self):
+        distances, indices = nearest_neighbours(POINTS)
+        assert np.array_equal(indices[:, 0], np.arange(20))
+        assert np.all(np.diff(distances, axis=1) >= 0)
+        assert nearest_neighbours(POINTS[:3])[1].shape == (3, 3)  # no more than there are
+
+    @pytest.mark.parametrize(
+        ("points", "low", "high"),
+        [
+            (make_moons(200, noise=0.05, random_state=0)[0], 0.0, 0.0),
+            (np.random.default_rng(0).normal(size=(200, 2)), 0.0, 0.0),
+            (load_digits().data[:200], 0.5, 0.5),
+            (np.random.default_rng(0).normal(size=(200, 30)), 0.5, 0.5),
+            (np.ones((10, 2)), 0.0, 0.0),
+        ],
+        ids=["moons", "Gaussian in the plane", "digits", "Gaussian in 30 dimensions", "all equal"],
+    )
+    def test_sparse_samples_are_mixed_and_dense_ones_are_not(self, points, low, high):
+        weight = mixture_weight(points, nearest_neighbours(points)[0])
+        assert low <= weight <= high
+        assert mixture_weight(1e6 * points, nearest_neighbours(1e6 * points)[0]) == pytest.approx(weight)  # no units
+
+    def test_the_table_has_every_target(self):
+        assert {type(make(POINTS)) for make in TARGETS.values()} == set(Target.__subclasses__())
+        assert isinstance(TARGETS["local mixture"](POINTS), LocalMixture)
 
 
-@pytest.mark.parametrize("kind", SOURCES)
-@pytest.mark.parametrize("shape", [(500, 3), (6, 20)], ids=["tall", "wide"])
-def test_sources_match_the_data(kind, shape):
-    data = np.random.default_rng(3).normal(size=shape) @ np.diag(np.linspace(0.1, 5, shape[1])) + 7
-    drawn = draw_source(kind, data, 20_000, 1)
-    assert (drawn == draw_source(kind, data, 20_000, 1)).all()
-    assert (drawn != draw_source(kind, data, 20_000, 2)).any()
-    if kind == "uniform":
-        assert (drawn >= data.min(axis=0)).all()
-        assert (drawn <= data.max(axis=0)).all()
-        np.testing.assert_allclose(drawn.mean(0), (data.min(0) + data.max(0)) / 2, atol=0.2)
-    else:
-        covariance = np.cov(data.T)
-        np.testing.assert_allclose(drawn.mean(axis=0), data.mean(axis=0), atol=0.2)
-        np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.05 * np.abs(covariance).max())
+# ---------------------------------------------------------------------- sources
+
+SKEWED = np.random.default_rng(2).normal(size=(40, 3)) @ [[1.0, 0.5, 0], [0, 2.0, 0], [0, 0, 0.1]] + [5.0, 0, -2.0]
 
 
-@pytest.mark.parametrize("shape", [(30, 4), (5, 40)], ids=["tall", "wide"])
-def test_the_span_is_an_isometry_with_nothing_lost(shape):
-    rng = np.random.default_rng(1)
-    flat = rng.normal(size=(shape[0], 2)) @ rng.normal(size=(2, shape[1])) + 100
-    span = affine_span(flat)
-    inside = span.encode(flat)
-    assert inside.shape == (shape[0], 2)
-    np.testing.assert_allclose(span.decode(inside), flat, atol=1e-9)
-    np.testing.assert_allclose(np.linalg.norm(inside[0] - inside[1]), np.linalg.norm(flat[0] - flat[1]))
-    full = rng.normal(size=(30, 4))
-    assert affine_span(full).basis is None
-    np.testing.assert_allclose(affine_span(full).decode(affine_span(full).encode(full)), full, atol=1e-12)
+class TestSources:
+    @pytest.mark.parametrize("kind", SOURCES)
+    def test_shape_and_seed(self, kind):
+        drawn = draw_source(kind, SKEWED, 7, 0)
+        assert drawn.shape == (7, 3)
+        assert np.array_equal(drawn, draw_source(kind, SKEWED, 7, 0))
+        assert not np.array_equal(drawn, draw_source(kind, SKEWED, 7, 1))
+
+    @pytest.mark.parametrize("target", [SKEWED, SKEWED[:3]], ids=["more samples than features", "fewer"])
+    def test_gaussian_has_the_target_s_mean_and_covariance(self, target):
+        drawn = draw_source("gaussian", target, 200_000, 0)
+        scale = np.sqrt(np.diag(np.cov(target.T)))
+        assert drawn.mean(axis=0) == pytest.approx(target.mean(axis=0), abs=0.02 * scale.max())
+        assert (np.cov(drawn.T) / np.outer(scale, scale)) == pytest.approx(
+            np.cov(target.T) / np.outer(scale, scale), abs=0.02
+        )
+
+    def test_gaussian_stays_in_the_span_of_few_samples(self):
+        few = np.random.default_rng(0).normal(size=(5, 30))
+        drawn = draw_source("gaussian", few, 50, 0)
+        assert np.linalg.matrix_rank(drawn - few.mean(axis=0)) == 4
+
+    def test_uniform_fills_the_bounding_box(self):
+        drawn = draw_source("uniform", SKEWED, 5000, 0)
+        low, high = SKEWED.min(axis=0), SKEWED.max(axis=0)
+        assert np.all(drawn >= low)
+        assert np.all(drawn <= high)
+        assert drawn.min(axis=0) == pytest.approx(low, abs=0.01 * (high - low).max())
+        assert drawn.mean(axis=0) == pytest.approx((low + high) / 2, abs=0.03 * (high - low).max())
+
+    @pytest.mark.parametrize("kind", SOURCES)
+    def test_constant_columns_stay_constant(self, kind):
+        target = np.column_stack([SKEWED, np.full(40, 3.0)])
+        assert draw_source(kind, target, 20, 0)[:, 3] == pytest.approx(3.0, abs=1e-12)
+
+    def test_an_unknown_kind_lists_the_known(self):
+        with pytest.raises(ValueError, match="gaussian, uniform"):
+            draw_source("normal", SKEWED, 5, 0)
+        assert set(SOURCES) == set(sources.SOURCES)
 
 
-def test_column_scales_find_mixed_units_and_nothing_else():
-    same = RNG.normal(size=(50, 6))
-    assert column_scales(same) is None
-    mixed = same * [1, 1, 1, 1, 1, 1000]
-    np.testing.assert_allclose(column_scales(mixed), mixed.std(axis=0))
-    assert column_scales(np.c_[mixed, np.full(50, 3.0)])[-1] == 1  # a constant column is left alone
-    assert column_scales(load_digits_split().train) is None
-    assert column_scales(np.ones((5, 3))) is None
+# ---------------------------------------------------------------------- coordinates
+
+
+class TestSpan:
+    FLAT = RNG.normal(size=(30, 3)) @ RNG.normal(size=(3, 10)) + 5.0  # a 3-d plane in R^10
+
+    @pytest.mark.parametrize("rows", [30, 6], ids=["more samples than features", "fewer"])
+    def test_an_exact_isometry(self, rows):
+        points = self.FLAT[:rows]
+        span = affine_span(points)
+        inside = span.encode(points)
+        assert inside.shape == (rows, 3)
+        assert span.decode(inside) == pytest.approx(points, abs=1e-12)
+        distances = lambda cloud: np.linalg.norm(cloud[:, None] - cloud, axis=2)  # noqa: E731
+        assert distances(inside) == pytest.approx(distances(points), abs=1e-12)
+        assert span.basis @ span.basis.T == pytest.approx(np.eye(3), abs=1e-12)
+
+    def test_holds_every_cloud(self):
+        wide = RNG.normal(size=(4, 50))
+        span = affine_span(wide[:2], wide[2:])
+        assert span.encode(wide).shape == (4, 3)
+        assert span.decode(span.encode(wide)) == pytest.approx(wide, abs=1e-12)
+
+    def test_what_lies_outside_is_kept_beside_a_displacement(self):
+        span = affine_span(self.FLAT)
+        outside = RNG.normal(size=(5, 10))
+        step = RNG.normal(size=(5, 3))
+        moved = outside + span.displacement(step)
+        assert span.encode(moved) - span.encode(outside) == pytest.approx(step, abs=1e-12)
+        residual = lambda cloud: cloud - span.decode(span.encode(cloud))  # noqa: E731
+        assert residual(moved) == pytest.approx(residual(outside), abs=1e-12)
+
+    def test_full_rank_and_equal_points_keep_their_axes(self):
+        for points in (RNG.normal(size=(30, 3)) + 1e9, np.full((5, 3), 7.0)):
+            span = affine_span(points)
+            assert span.basis is None
+            assert np.array_equal(span.encode(points), points - points.mean(axis=0))
+            assert span.decode(span.encode(points)) == pytest.approx(points, rel=1e-12)
+
+    def test_constant_columns_vanish_and_return_exactly(self):
+        points = np.column_stack([RNG.normal(size=(20, 2)), np.full(20, 0.1)])
+        span = affine_span(points)
+        assert span.encode(points).shape == (20, 2)
+        anywhere = span.decode(RNG.normal(size=(50, 2)))
+        assert np.ptp(anywhere[:, 2]) <= 1e-15
+        assert anywhere[:, 2] == pytest.approx(0.1, abs=1e-14)
+
+    def test_rounding_is_no_direction(self):
+        points = np.column_stack([RNG.normal(size=(30, 2)), 1e-9 * RNG.normal(size=30)])
+        assert affine_span(points).encode(points).shape == (30, 2)
+
+    def test_columns_in_mixed_units_are_found(self):
+        points = RNG.normal(size=(50, 3))
+        assert column_scales(points) is None
+        mixed = points * [1.0, 1.0, 1e4]
+        assert column_scales(mixed) == pytest.approx(mixed.std(axis=0))
+        span = affine_span(mixed, scale=column_scales(mixed))
+        assert span.encode(mixed).std(axis=0) == pytest.approx(1)
+        assert span.decode(span.encode(mixed)) == pytest.approx(mixed, rel=1e-9)
+        assert column_scales(np.column_stack([mixed, np.ones(50)]))[3] == 1  # a constant column divides nothing
+        assert column_scales(np.ones((5, 3))) is None
