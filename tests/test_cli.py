@@ -75,6 +75,50 @@ def test_generate_writes_everything_and_repeats_itself(here, capsys):
     assert Path("one/samples.csv").read_bytes() == Path("two/samples.csv").read_bytes()
 
 
+def test_rerun_of_an_infinite_L_is_the_same_run(here, capsys):
+    call(capsys, "generate", "a.csv", "--L", "inf", "--out", "one", "--no-trial", "--no-pictures", *QUICK)
+    assert json.loads(Path("one/settings.json").read_text())["arguments"]["L"] == "inf"
+    assert call(capsys, "rerun", "one", "--out", "two")[0] == 0
+    assert Path("one/samples.csv").read_bytes() == Path("two/samples.csv").read_bytes()
+
+
+@pytest.mark.parametrize("edit", [{"data": 5}, {"bounds": [0, 1]}, {"steps": "x"}, {"nonsense": 1}, None])
+def test_rerun_of_badly_edited_settings_is_one_line(here, capsys, edit):
+    call(capsys, "generate", "a.csv", "--out", "one", "--no-trial", "--no-pictures", *QUICK)
+    settings = json.loads(Path("one/settings.json").read_text())
+    settings["arguments"] = None if edit is None else settings["arguments"] | edit
+    Path("one/settings.json").write_text(json.dumps(settings))
+    code, _, err = call(capsys, "rerun", "one", "--out", "two")
+    assert code == 2
+    assert err.count("\n") == 1
+
+
+def test_overwrite_never_removes_an_input_nor_a_foreign_folder(here, capsys):
+    call(capsys, "generate", "a.csv", "--out", "one", "--no-trial", "--no-pictures", *QUICK)
+    code, _, err = call(capsys, "generate", "one/samples.csv", "--out", "one", "--overwrite", *QUICK)
+    assert code == 2
+    assert "holds the input" in err
+    Path("mine").mkdir()
+    Path("mine/settings.json").write_text('{"editor.tabSize": 4}')
+    Path("mine/samples.csv").write_text("a,b\n1,2\n")
+    assert call(capsys, "generate", "a.csv", "--out", "mine", "--overwrite", *QUICK)[0] == 2
+    assert Path("mine/samples.csv").read_text() == "a,b\n1,2\n"
+
+
+def test_digits_of_large_numbers_survive(here, capsys):
+    values = 1.7e9 + np.random.default_rng(0).normal(size=(40, 2))
+    pd.DataFrame(values, columns=["start", "end"]).to_csv("times.csv", index=False)
+    call(capsys, "generate", "times.csv", "--out", "one", "--no-trial", "--no-pictures", *QUICK)
+    assert 0.1 < pd.read_csv("one/samples.csv")["start"].std() < 10
+
+
+def test_a_run_that_cannot_move_says_so(here, capsys):
+    pd.DataFrame([*np.random.default_rng(0).normal(size=(20, 2)), [1e12, 0]]).to_csv("far.csv", index=False)
+    code, out, err = call(capsys, "generate", "far.csv", "--out", "one", "--no-trial", *QUICK)
+    assert code == 2 or "samples of" in out
+    assert "Traceback" not in err
+
+
 def test_generate_json_is_one_object_with_a_judgement(here, capsys):
     code, out, _ = call(capsys, "generate", "a.csv", "--json", "--no-pictures", "--out", "one", *QUICK)
     found = json.loads(out)
@@ -226,6 +270,22 @@ def test_interrupt_saves_what_was_computed_and_says_where(tmp_path):
     assert np.load(tmp_path / "run" / "samples.npy").shape == (400, 8)
     assert len(pd.read_csv(tmp_path / "run" / "history.csv")) == step
     assert json.loads((tmp_path / "run" / "settings.json").read_text())["stopped"] == "interrupted"
+
+
+def test_interrupt_of_the_trial_keeps_the_samples_and_says_so(tmp_path):
+    np.save(tmp_path / "big.npy", np.random.default_rng(0).normal(size=(100, 2)))
+    code = (
+        "import sys, os, signal, proxflow.runs as runs\n"
+        "def judge_by_trial(*a, **k):\n    os.kill(os.getpid(), signal.SIGINT)\n    import time; time.sleep(5)\n"
+        "runs.judge_by_trial = judge_by_trial\n"
+        "sys.argv = ['proxflow', 'generate', 'big.npy', '--steps', '3', '--out', 'o']\n"
+        "from proxflow.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("proxflow: interrupted")
+    assert done.stderr.count("\n") == 1
+    assert np.load(tmp_path / "o" / "samples.npy").shape == (100, 2)
 
 
 def test_kill_leaves_whole_files(tmp_path):

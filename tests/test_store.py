@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import json
 import os
 import resource
 import signal
@@ -40,6 +41,9 @@ def write_half(target, failure):
             raise failure
         with open("/dev/full", "w") as full:
             full.write("x")
+
+
+MARK = '{"proxflow": "0.1.0"}'  # what makes a settings.json that of a run
 
 
 class TestAtomicPath:
@@ -233,7 +237,7 @@ class TestCsv:
         ]
         write_csv(tmp_path / "a.csv", ["i", "b", "f", "d", "h"], columns)
         assert (tmp_path / "a.csv").read_bytes() == (
-            b"i,b,f,d,h\n1,1,0.1,0.1,0.5\n1152921504606846976,0,0.33333334,123456789,nan\n"
+            b"i,b,f,d,h\n1,1,0.1,0.1,0.5\n1152921504606846976,0,0.33333334,123456789.25,nan\n"
         )
 
     def test_odd_names_are_quoted(self, tmp_path):
@@ -319,7 +323,7 @@ class TestRunFolder:
         assert RunFolder.create(tmp_path).path == tmp_path
 
     def test_occupied_folder_is_refused(self, tmp_path):
-        (tmp_path / "settings.json").write_text("{}")
+        (tmp_path / "settings.json").write_text(MARK)
         with pytest.raises(ValueError, match=r"not empty: choose another --out or pass --overwrite\.$"):
             RunFolder.create(tmp_path)
         assert os.listdir(tmp_path) == ["settings.json"]
@@ -331,6 +335,7 @@ class TestRunFolder:
         for name in old + foreign:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("x")
+        (tmp_path / "settings.json").write_text(MARK)
         RunFolder.create(tmp_path, overwrite=True)
         left = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
         assert left == set(foreign)
@@ -339,7 +344,7 @@ class TestRunFolder:
         for _ in range(2):
             run = RunFolder.create(tmp_path / "run", overwrite=True)
             assert os.listdir(run.path) == []
-            run.settings({})
+            run.settings(json.loads(MARK))
             run.samples([[1.0]])
             write_text(run.figure_path("a.svg"), "<svg/>")
 
@@ -347,7 +352,7 @@ class TestRunFolder:
         (tmp_path / "gallery").mkdir()
         (tmp_path / "gallery" / "a.png").write_text("x")
         run = RunFolder.create(tmp_path / "run")
-        run.settings({})
+        run.settings(json.loads(MARK))
         (run.path / "figures").symlink_to(tmp_path / "gallery")
         RunFolder.create(run.path, overwrite=True)
         assert (tmp_path / "gallery" / "a.png").exists()
@@ -361,7 +366,7 @@ class TestRunFolder:
 
     def test_settings_go_last_so_that_a_second_attempt_works(self, tmp_path, monkeypatch):
         for name in ("settings.json", "samples.csv"):
-            (tmp_path / name).write_text("x")
+            (tmp_path / name).write_text(MARK)
         with monkeypatch.context() as patch:
             patch.setattr(Path, "unlink", refuse(errno.EROFS))
             with pytest.raises(ValueError, match="Read-only file system"):

@@ -7,9 +7,11 @@ code 2, never a traceback. Heavy imports wait inside the commands, so that --hel
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +27,6 @@ __all__ = ["main"]
 
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Compare and transport probability measures known only through samples.",
@@ -71,16 +72,20 @@ class _Choices:
     arguments: dict[str, Any]
 
     def line(self) -> str:
-        words = ["proxflow", self.command]
+        return shlex.join(["proxflow", *self.words()])
+
+    def words(self) -> list[str]:
+        """The command line that gives these choices, as a list."""
+        words = [self.command]
         for name, value in self.arguments.items():
-            flag = "--" + {"f": "f", "L": "L"}.get(name, name.replace("_", "-"))
-            if name in ("data", "x", "y"):
+            flag = "-n" if name == "n" else f"--{name.replace('_', '-')}"
+            if name == "data":
                 words.append(str(value))
             elif value is True:
                 words.append(flag)
             elif value is not None and value is not False:
                 words += [flag, str(value)]
-        return shlex.join(words)
+        return words
 
     def settings(self) -> dict[str, Any]:
         return {"command": self.command, "arguments": self.arguments, "proxflow": __version__}
@@ -140,7 +145,7 @@ def generate(
     """New samples from the distribution of the samples in DATA, with pictures and numbers."""
     arguments = _given(locals())
     table = _read(data, columns, key, image)
-    heldout = () if test is None else (_read_like(test, table, data, key),)
+    heldout = () if test is None else (_read_like(test, table, data, key, columns),)
     if n is not None and n < 1:
         raise ValueError(f"-n must be a positive whole number, got {n}.")
     transport = _transport(
@@ -186,9 +191,9 @@ def transport(
 ) -> None:
     """Carry the samples of one file onto the distribution of another, row by row."""
     arguments = _given(locals())
-    goal = _read(target, columns, key, None)
+    goal = _read(target, columns, _key_for(target, key), None)
     moving = _read(source, columns, key, None, like=(target, goal))
-    heldout = () if test is None else (_read_like(test, goal, target, key),)
+    heldout = () if test is None else (_read_like(test, goal, target, key, columns),)
     fitted = _transport(
         f=f, alpha=alpha, L=L, steps=steps, seed=seed, method=method, step_size=step_size, smoothing=smoothing,
         scaling=scaling,
@@ -222,16 +227,16 @@ def divergence(
     from proxflow.spans import column_scales
     from proxflow.store import write_json
 
-    second = _read(y, columns, key, None)
+    second = _read(y, columns, _key_for(y, key), None)
     first = _read(x, columns, key, None, like=(y, second))
     result = estimate(
         first.values, second.values, f, L, gamma,
         alpha=alpha, reverse=reverse, steps=steps, random_state=seed, progress=True,
     )  # fmt: skip
     found = result.to_dict() | {"x": str(x), "y": str(y)}
+    typer.echo(json.dumps(found) if as_json else repr(result))
     if out is not None:
         write_json(out, found)
-    typer.echo(json.dumps(found) if as_json else repr(result))
     if not as_json and column_scales(second.values) is not None:
         typer.echo("  One column is over ten times wider than the median one: it decides this number. Rescale it?")
 
@@ -248,18 +253,18 @@ def rerun(
 
     path = run / "settings.json" if run.is_dir() else run
     settings = read_json(path)
-    commands: dict[str, Any] = {"demo": demo, "generate": generate, "transport": transport}
+    commands = ("demo", "generate", "transport")
     if not isinstance(settings, dict) or settings.get("command") not in commands:
         raise ValueError(f"{path}: not the settings of a run (its 'command' must be one of {', '.join(commands)}).")
-    arguments = settings.get("arguments", {})
-    for name in ("data", "source", "target", "test"):
-        is_path = not (settings["command"] == "generate" and name == "source")
-        if is_path and arguments.get(name) is not None:
-            arguments[name] = Path(arguments[name])
-    try:
-        commands[settings["command"]](**arguments, out=out, overwrite=overwrite, as_json=as_json)
-    except TypeError as error:
-        raise ValueError(f"{path}: these settings are of another version of proxflow ({error}).") from None
+    arguments = settings.get("arguments")
+    if not isinstance(arguments, dict) or not all(
+        value is None or isinstance(value, (str, int, float, bool)) for value in arguments.values()
+    ):
+        raise ValueError(f'{path}: \'arguments\' must be options and plain values, such as "bounds": "0,1".')
+    # Through the parser, which checks every value as it would if typed.
+    words = _Choices(settings["command"], arguments).words()
+    words += [] if out is None else ["--out", str(out)]
+    app([*words, *["--overwrite"] * overwrite, *["--json"] * as_json], standalone_mode=False)
 
 
 # ---------------------------------------------------------------------- shared steps
@@ -269,38 +274,45 @@ def _given(scope: dict[str, Any]) -> dict[str, Any]:
     """The options of a command as plain values, paths absolute, without those a rerun sets itself."""
     skip = {"out", "overwrite", "as_json"}
     return {
-        name: str(value.absolute()) if isinstance(value, Path) else value
+        # JSON has no inf: as text it survives, and the parser reads it back.
+        name: str(value.absolute()) if isinstance(value, Path) else str(value) if value == float("inf") else value
         for name, value in scope.items()
         if name not in skip
     }
 
 
 def _read(
-    path: Path, columns: str | None, key: str | None, image: str | None, like: tuple[Path, Data] | None = None
-) -> Data:
+    path: Path, columns: str | Sequence[str] | None, key: str | None, image: str | None,
+    like: tuple[Path, Data] | None = None,
+) -> Data:  # fmt: skip
     from proxflow.data.tables import align_columns, read_table
     from proxflow.runs import Data
 
-    chosen = None if columns is None else [name.strip() for name in columns.split(",")]
-    minimum = 2 if like is None else 1
-    table = read_table(path, key=key if path.suffix == ".npz" else None, columns=chosen, minimum=minimum)
+    chosen = [name.strip() for name in columns.split(",")] if isinstance(columns, str) else columns
+    table = read_table(
+        path, key=key if like is None else _key_for(path, key), columns=chosen, minimum=2 if like is None else 1
+    )
     if like is not None:
-        table = align_columns(table, read_table(like[0], key=key if like[0].suffix == ".npz" else None, columns=chosen))
+        table = align_columns(table, read_table(like[0], key=_key_for(like[0], key), columns=chosen))
     return Data(
-        table.values, table.columns, path.suffix in (".npy", ".npz"), table.event_shape,
+        table.values, table.columns, path.suffix.lower() in (".npy", ".npz"), table.event_shape,
         _image(image, table.values.shape[1], table.event_shape),
     )  # fmt: skip
 
 
-def _read_like(path: Path, table: Data, reference: Path, key: str | None) -> Any:
+def _read_like(path: Path, table: Data, reference: Path, key: str | None, columns: str | None) -> Any:
     """Held-out samples in the reference's columns."""
-    columns = None if table.columns is None else ",".join(table.columns)
-    values = _read(path, columns, key, None).values
+    values = _read(path, columns if table.columns is None else table.columns, _key_for(path, key), None).values
     if values.shape[1] != table.values.shape[1]:
         raise ValueError(f"{path} has {values.shape[1]} features and {reference} has {table.values.shape[1]}.")
     if len(values) < 16:
         raise ValueError(f"{path}: {len(values)} held-out samples are too few to judge by; at least 16 are needed.")
     return values
+
+
+def _key_for(path: Path, key: str | None) -> str | None:
+    """The key of an NPZ file; files of other kinds beside it need none."""
+    return key if path.suffix.lower() == ".npz" else None
 
 
 def _image(text: str | None, features: int, event_shape: tuple[int, ...]) -> tuple[int, int] | None:
@@ -337,7 +349,8 @@ def _run(
 
     started = time.perf_counter()
     transport.check_settings()  # before anything is written
-    folder = RunFolder.create(out or default_name(choices.command), overwrite=overwrite)
+    inputs = [choices.arguments[name] for name in ("data", "source", "target", "test") if choices.arguments.get(name)]
+    folder = RunFolder.create(out or default_name(choices.command), overwrite=overwrite, inputs=inputs)
     settings = choices.settings()
     result = run_transport(transport, target, folder=folder, settings=settings, source=source, **options)
     if pictures:
@@ -345,7 +358,7 @@ def _run(
 
         draw_report(result, target, source, folder, settings, choices.line())
     if as_json:
-        typer.echo(json.dumps(result.to_dict()))
+        typer.echo(json.dumps(_finite(result.to_dict())))
         return
     count, width = result.samples.shape
     value = transport.history_["value"]
@@ -363,6 +376,13 @@ def _run(
         typer.echo(f"  Report: {result.folder / 'report.html'}")
 
 
+def _finite(value: Any) -> Any:
+    """The same with inf and NaN as null: JSON has neither."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"proxflow {__version__}")
@@ -378,12 +398,23 @@ def _root(
     pass
 
 
+_INTERRUPTED = 130
+
+
 def main() -> None:
     """Entry point: one clear line and exit code 2 for whatever the user can mend."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a pipe that cannot spell ‖ still gets its number
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
     try:
-        sys.exit(app(standalone_mode=False))
+        code = app(standalone_mode=False)
+        if code == _INTERRUPTED:  # typer's own answer to Ctrl-C
+            raise KeyboardInterrupt
+        sys.exit(code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted before there was anything to save")
+        _fail("interrupted; files written until then are in the output folder, each one whole")
     except (ValueError, OSError, MemoryError) as problem:
         _fail(str(problem) or type(problem).__name__)
     except Exception as problem:

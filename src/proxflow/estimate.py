@@ -19,7 +19,16 @@ from proxflow.divergences import Divergence
 from proxflow.entropies import Entropy, entropy
 from proxflow.gamma import Gamma, GroupSort, SpectralNormalised, Unregularised
 from proxflow.spans import Span, affine_span
-from proxflow.validation import check_choice, check_cloud, check_positive, check_same_width, column_names, seed_from
+from proxflow.validation import (
+    check_choice,
+    check_cloud,
+    check_positive,
+    check_same_width,
+    check_slope,
+    column_names,
+    in_order_of,
+    seed_from,
+)
 
 __all__ = ["DivergenceEstimate", "PotentialFunction", "divergence", "named_gamma"]
 
@@ -185,8 +194,9 @@ def divergence(
 
     started = time.perf_counter()
     chosen = entropy(f, alpha)
-    check_positive(L, "L", infinite=True)
+    check_slope(L)
     check_positive(steps, "steps", integer=True)
+    y = in_order_of(x, y)
     px, py = check_cloud(x, "x", columns=column_names(x)), check_cloud(y, "y", columns=column_names(y))
     check_same_width(px, py, "x", "y")
     seed = seed_from(random_state)
@@ -219,11 +229,12 @@ def divergence(
     proven = space.lipschitz_bound(potential)
     shrink = min(1.0, bound / proven) if np.isfinite(bound) else 1.0
     value, lower = _in_float64(pair, potential, *((q, p) if reverse else (p, q)), shrink)
+    lower = max(lower, 0.0) if np.isfinite(lower) else 0.0  # a constant potential proves 0
     tail = values[-max(2, len(values) // 10) :]
     flat = np.isfinite(value) and len(tail) > 1 and np.ptp(tail) <= 1e-3 * max(abs(value), 1e-12)
     settled = bool(flat) and "non-finite" not in run.stopped
     return DivergenceEstimate(
-        value=value, lower_bound=max(lower, 0.0), lipschitz_bound=proven, f=chosen, L=float(bound), reverse=reverse,
+        value=value, lower_bound=lower, lipschitz_bound=proven, f=chosen, L=float(bound), reverse=reverse,
         gamma=space, n_x=len(px), n_y=len(py), n_features=px.shape[1], converged=settled, steps=steps, seed=seed,
         seconds=time.perf_counter() - started, potential=PotentialFunction(potential, span), history=values,
     )  # fmt: skip

@@ -230,7 +230,11 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
         else:
             rows = np.random.default_rng(seed).choice(len(self._given), count, replace=count > len(self._given))
             start = self._given[rows]
-        _, moved = self._evolve(start, seed)
+        run, moved = self._evolve(start, seed)
+        if run.stopped == "interrupted":
+            raise KeyboardInterrupt
+        if "non-finite" in run.stopped:
+            raise ValueError(f"the run from fresh source points ended early: {run.stopped}.")
         return moved[:n].astype(self._dtype)
 
     def transform(self, new_particles: Any) -> np.ndarray:
@@ -319,4 +323,10 @@ class ParticleTransport(TransformerMixin, BaseEstimator):
             cloud = replay_all(self._plan.flow, cloud, potentials, sizes)
             done += count
         moved = np.asarray(cloud, np.float64)
+        lost = ~np.isfinite(moved).all(axis=1)
+        if lost.any():
+            raise ValueError(
+                f"row {int(np.argmax(lost))} cannot be carried: it lies where the fitted potentials overflow, far from"
+                " the source and the target of the fit."
+            )
         return points + self._plan.span.displacement(moved - first)

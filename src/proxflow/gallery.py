@@ -102,7 +102,11 @@ def _tables(result: RunResult, target: Data, source: Data | None) -> list[Report
                 [
                     ("divergence", history["value"][0], history["value"][-1]),
                     ("Fisher information", history["fisher"][0], history["fisher"][-1]),
-                    ("largest slope (at most L)", history["slope"][0], history["slope"][-1]),
+                    (
+                        "largest slope" if settings["reverse"] else "largest slope (at most L)",
+                        history["slope"][0],
+                        history["slope"][-1],
+                    ),
                     ("step size", history["step_size"][0], history["step_size"][-1]),
                 ],
                 note=f"{settings['f']}, L = {settings['L']:.4g}, {settings['gamma']} potentials; a lower bound at"

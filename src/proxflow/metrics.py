@@ -52,8 +52,12 @@ def wasserstein(x: Any, y: Any, p: int = 2) -> float:
 
     cost = cdist(x, y, "sqeuclidean" if p == 2 else "euclidean")
     uniform_x, uniform_y = np.full(len(x), 1 / len(x)), np.full(len(y), 1 / len(y))
-    total = ot.emd2(uniform_x, uniform_y, cost, numItermax=10_000_000)
-    return float(max(float(total), 0.0) ** (1 / p))
+    largest = float(cost.max())
+    if largest == 0:
+        return 0.0
+    # The solver's tolerances are absolute: without a common scale, tiny units would end it early.
+    total = ot.emd2(uniform_x, uniform_y, cost / largest, numItermax=10_000_000)
+    return float((max(float(total), 0.0) * largest) ** (1 / p))
 
 
 def energy_distance(x: Any, y: Any) -> float:

@@ -21,9 +21,11 @@ from proxflow.flows.particles import METHODS
 from proxflow.sources import SOURCES
 from proxflow.spans import Span, affine_span, column_scales
 from proxflow.targets import Target
-from proxflow.validation import check_choice, check_positive
+from proxflow.validation import check_choice, check_positive, check_slope
 
 __all__ = ["Plan", "check_settings", "make_plan"]
+
+_SMALLEST = 1e-14  # L is its inverse, and L² must not overflow float32
 
 Parameters = Mapping[str, Any]
 
@@ -50,20 +52,32 @@ def check_settings(p: Parameters) -> None:
     for name in ("n_particles", "width"):
         if p[name] is not None:
             check_positive(p[name], name, integer=True)
-    for name in ("L", "step_size", "learning_rate"):
+    for name in ("step_size", "learning_rate"):
         if p[name] is not None:
-            check_positive(p[name], name, infinite=name == "L")
+            check_positive(p[name], name)
+    if p["L"] is not None:
+        check_slope(p["L"])
     check_positive(p["step_share"], "step_share")
     named_gamma(p["gamma"], p["L"] or 1.0, 1, width=p["width"])
-    if p["smoothing"] is not None and not 0 <= p["smoothing"] <= 1:
+    if p["smoothing"] is not None and not (isinstance(p["smoothing"], (int, float)) and 0 <= p["smoothing"] <= 1):
         raise ValueError(f"smoothing must be between 0 and 1, got {p['smoothing']!r}.")
     bounds = p["bounds"]
-    if bounds is not None and not (len(bounds) == 2 and bounds[0] < bounds[1]):
-        raise ValueError(f"bounds must be (low, high) with low < high, got {bounds!r}.")
+    if bounds is not None and not _is_interval(bounds):
+        raise ValueError(f"bounds must be (low, high), two numbers with low < high, got {bounds!r}.")
     if bounds is not None and p["scaling"] == "columns":
         raise ValueError("bounds are in the data's own units: use scaling='none' with them.")
-    if p["stop_stalled"] < 0 or p["stop_fisher"] < 0:
-        raise ValueError("stop_stalled and stop_fisher must be at least 0 (0 switches them off).")
+    if not (isinstance(p["stop_stalled"], (int, np.integer)) and p["stop_stalled"] >= 0):
+        raise ValueError(f"stop_stalled must be a whole number, 0 to switch it off, got {p['stop_stalled']!r}.")
+    for name in ("stop_fisher", "memory_budget"):
+        if not (isinstance(p[name], (int, float, np.number)) and p[name] >= 0):
+            raise ValueError(f"{name} must be a number of at least 0, got {p[name]!r}.")
+    if not (isinstance(p["callbacks"], (tuple, list)) and all(callable(call) for call in p["callbacks"])):
+        raise ValueError(f"callbacks must be a tuple of functions, got {p['callbacks']!r}.")
+
+
+def _is_interval(bounds: Any) -> bool:
+    pair = isinstance(bounds, (tuple, list, np.ndarray)) and len(bounds) == 2
+    return pair and all(isinstance(b, (int, float, np.number)) for b in bounds) and bool(bounds[0] < bounds[1])
 
 
 def make_plan(p: Parameters, samples: np.ndarray, start: np.ndarray, *, drawn: bool) -> Plan:
@@ -83,8 +97,10 @@ def make_plan(p: Parameters, samples: np.ndarray, start: np.ndarray, *, drawn: b
     # For a map between two data sets the samples themselves are the goal; for new samples, what lies between.
     smooth = smoothed(goal, p["smoothing"] if p["smoothing"] is not None or drawn else 0.0)
     size = radius(goal)
+    if size < _SMALLEST:
+        raise ValueError(f"the target's spread is {size:.1e}: too small for float32. Use another unit.")
     rule = DivergenceStep(p["step_share"], size) if p["step_size"] is None else ConstantStep(p["step_size"])
-    low, high = p["bounds"] or (-math.inf, math.inf)
+    low, high = (-math.inf, math.inf) if p["bounds"] is None else (float(b) for b in p["bounds"])
     f = entropy(p["f"], p["alpha"])
     settings = {
         "f": repr(f), "L": getattr(gamma, "L", slope), "gamma": type(gamma).__name__,

@@ -15,7 +15,7 @@ class Progress:
     def __init__(self, label: str, total: int, *, visible: bool = True) -> None:
         self._label = label
         self._total = total
-        self._visible = visible and sys.stderr.isatty()
+        self._visible = visible and sys.stderr is not None and sys.stderr.isatty()
         self._bar: Any = None
         self._task: Any = None
 

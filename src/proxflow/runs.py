@@ -43,7 +43,7 @@ class Data:
 
     def write(self, values: np.ndarray, folder: RunFolder) -> None:
         """Write other samples, shape (m, d), in this form: under these names, or as an array of this shape."""
-        rows = np.asarray(values, np.float32)
+        rows = np.asarray(values)
         if self.is_array and self.event_shape is not None:
             rows = rows.reshape(len(rows), *self.event_shape)
         folder.samples(rows, self.columns, as_array=self.is_array)
@@ -129,7 +129,11 @@ def run_transport(
         raise Interrupted(
             f"interrupted after step {transport.n_steps_}: samples and history until there are in {folder.path}"
         )
-    result.judgement = _judged(transport, target, source, heldout, trial)
+    if "non-finite" in transport.stopped_:
+        raise ValueError(f"{transport.stopped_} (in {folder.path}). Rescale the data, or lower L and the step size.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        result.judgement = _judged(transport, target, source, heldout, trial)
     result.sentences = _sentences(result, target, source, trial)
     return result
 
@@ -175,7 +179,10 @@ def _judged(
 
         again = clone(transport).set_params(callbacks=(), n_particles=count, memory_budget=0.0)
         again.set_params(random_state=transport.seed_)
-        return np.asarray(again.fit(part, None if source is None else source.values).particles_)
+        again.fit(part, None if source is None else source.values)
+        if again.stopped_ == "interrupted":
+            raise Interrupted("interrupted while judging: the samples are saved, the quality is not known")
+        return np.asarray(again.particles_)
 
     return judge_by_trial(target.values, generate, units=transport.in_units, seed=transport.seed_)
 

@@ -143,7 +143,7 @@ def _texts(column: npt.NDArray[Any]) -> list[str]:
     if column.dtype.kind in "iu":
         return list(map(str, column.tolist()))
     if column.dtype == np.float64:
-        return [f"{value:.9g}" for value in column.tolist()]
+        return [f"{value:.12g}" for value in column.tolist()]
     return column.astype(np.float32).astype(str).tolist()
 
 
@@ -165,10 +165,13 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> RunFolder:
+    def create(
+        cls, path: str | os.PathLike[str], *, overwrite: bool = False, inputs: Sequence[str | os.PathLike[str]] = ()
+    ) -> RunFolder:
         """Make the folder and its parents, or empty an old run's folder if overwrite.
 
-        Only files that a run writes are ever removed, and only beside a settings.json.
+        Only files that a run writes are ever removed, only beside a settings.json that a run wrote, and never
+        when the folder holds one of the inputs.
 
         Raises
         ------
@@ -190,11 +193,14 @@ class RunFolder:
             if not all(file.name.startswith(TEMPORARY) for file in folder.iterdir()):
                 if not overwrite:
                     raise ValueError(f"{folder} exists and is not empty: choose another --out or pass --overwrite.")
-                if not (folder / "settings.json").is_file():
+                if not _is_run(folder):
                     raise ValueError(
-                        f"{folder} is not empty and holds no settings.json, so no earlier run made it: "
+                        f"{folder} is not empty and holds no settings.json of a run, so no earlier run made it: "
                         "nothing was removed; choose another --out."
                     )
+                for file in inputs:
+                    if folder.resolve() in Path(file).resolve().parents:
+                        raise ValueError(f"{folder} holds the input {file}: nothing was removed; choose another --out.")
                 _remove_known(folder)
             tempfile.TemporaryFile(dir=folder).close()  # a read-only place fails now, not after the run
         return cls(folder)
@@ -233,6 +239,14 @@ class RunFolder:
         with named_failure(self.path / "figures"):
             (self.path / "figures").mkdir(exist_ok=True)
         return self.path / "figures" / name
+
+
+def _is_run(folder: Path) -> bool:
+    try:
+        settings = read_json(folder / "settings.json")
+    except ValueError:
+        return False
+    return isinstance(settings, dict) and "proxflow" in settings
 
 
 def _remove_known(folder: Path) -> None:

@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["check_choice", "check_cloud", "check_positive", "check_same_width", "column_names", "seed_from"]
+__all__ = [
+    "check_choice",
+    "check_cloud",
+    "check_positive",
+    "check_same_width",
+    "check_slope",
+    "column_names",
+    "in_order_of",
+    "seed_from",
+]
 
 # Beyond this a float32 square overflows, and squared distances are everywhere.
 _LARGEST = 1e18
@@ -52,8 +61,12 @@ def check_cloud(
     """
     if hasattr(points, "toarray"):
         raise ValueError(f"{name}: sparse input is not supported; pass its dense form, .toarray().")
+    if np.ma.is_masked(points):
+        raise ValueError(f"{name}: masked values. Drop or impute them; a mask would be lost.")
     try:
         array = np.asarray(points)
+        if array.dtype.kind in "USMm":
+            raise ValueError(f"its values are {'text' if array.dtype.kind in 'US' else 'dates'}")
         if array.dtype.kind == "c":
             raise ValueError("Complex data not supported")
         array = array.astype(np.float64)
@@ -115,6 +128,13 @@ def check_positive(value: Any, name: str, *, integer: bool = False, infinite: bo
         raise ValueError(f"{name} must be a positive {'' if infinite or integer else 'finite '}{kind}, got {value!r}.")
 
 
+def check_slope(value: Any) -> None:
+    """Raise ValueError unless value can be a Lipschitz constant L: positive, inf or within float32's reach."""
+    check_positive(value, "L", infinite=True)
+    if not (1e-15 <= value <= 1e15 or math.isinf(value)):
+        raise ValueError(f"L must be between 1e-15 and 1e15, or inf, got {value!r}. Use another unit for the data.")
+
+
 def check_choice(value: Any, name: str, choices: Sequence[str]) -> None:
     """Raise ValueError, listing what there is, unless value is one of the choices."""
     if value not in choices:
@@ -136,3 +156,17 @@ def column_names(points: Any) -> list[str] | None:
     """Return the names of a frame's columns, None for anything without."""
     columns = getattr(points, "columns", None)
     return None if columns is None else [str(c) for c in columns]
+
+
+def in_order_of(x: Any, y: Any) -> Any:
+    """Return y with its columns in x's order if both are frames; ValueError if they are named differently."""
+    first, second = column_names(x), column_names(y)
+    if first is None or second is None or first == second:
+        return y
+    numbered = [str(i) for i in range(len(second))]
+    if numbered in (first, second):  # pandas' own numbering is no name
+        return y
+    if sorted(first) != sorted(second):
+        odd = sorted(set(first) ^ set(second))[:5]
+        raise ValueError(f"x and y have different columns (such as {', '.join(map(repr, odd))}). Rename or choose.")
+    return y.iloc[:, [second.index(name) for name in first]]

@@ -353,7 +353,7 @@ class TestSpan:
         assert anywhere[:, 2] == pytest.approx(0.1, abs=1e-14)
 
     def test_rounding_is_no_direction(self):
-        points = np.column_stack([RNG.normal(size=(30, 2)), 1e-9 * RNG.normal(size=30)])
+        points = np.column_stack([RNG.normal(size=(30, 2)), 1e-13 * RNG.normal(size=30)])
         assert affine_span(points).encode(points).shape == (30, 2)
 
     def test_columns_in_mixed_units_are_found(self):

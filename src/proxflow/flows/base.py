@@ -32,7 +32,7 @@ class Report(NamedTuple):
     """What every step says of itself, before it moves.
 
     value: the divergence; fisher: mean |grad φ|² over the cloud, the rate -dD/dt at which it falls; slope: the
-    largest |grad φ| on the cloud, at most L; step_size: dt.
+    largest |grad φ| on the cloud, at most L (unless the divergence is reversed); step_size: dt.
     """
 
     value: Array
