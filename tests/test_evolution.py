@@ -134,3 +134,13 @@ def test_recorded_potentials_are_one_per_step(clouds):
 
 def test_all_steps_taken_says_so(clouds):
     assert evolve(FLOW, PAIR, *clouds, steps=2, key=KEY).stopped == "all 2 steps taken"
+
+
+def test_an_interrupt_before_the_first_step_keeps_the_source(clouds):
+    def interrupt(run):
+        raise KeyboardInterrupt
+
+    run = evolve(FLOW, PAIR, *clouds, steps=50, key=KEY, callbacks=[interrupt])
+    assert run.stopped == "interrupted"
+    assert run.step == 0
+    assert (points(run) == np.asarray(clouds[0], np.float32)).all()

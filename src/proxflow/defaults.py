@@ -8,7 +8,7 @@
 | updates | 8 a step | 5 leave stragglers between the moons: 1.05 against 1.01 |
 | step | 0.2 · D / I | follows scale, L and progress by itself |
 | steps | 500, stopped when the divergence stalls | |
-| smoothing | by how sparse the samples are | 0 in the plane, 1 in 64 dimensions; ratio there 1.12 -> 1.04 |
+| smoothing | by how sparse the samples are | 0 in the plane, 1/2 in 64 dimensions; ratio there 1.11 -> 1.04 |
 """
 
 from __future__ import annotations

@@ -296,6 +296,16 @@ class TestCumulant:
         found = level[list(CASES).index("normal x 1e-06")]
         assert found == pytest.approx(second_order, abs=8 * epsilon(bits) * 2e-6 + 1e-18)
 
+    @pytest.mark.parametrize("name", ["KL", "reverse KL"])
+    def test_many_values(self, name):
+        # All mass ends on the one sample that is higher: sums of 20,000 must not swallow it.
+        values = np.full((1, 20_000), -1e6, np.float32)
+        values[0, 7] = 0.0
+        level, _, gradient = _solve(ENTROPIES[name](), jnp.asarray(values))
+        assert float(gradient[0, 7]) == pytest.approx(1, rel=1e-3)
+        if name == "KL":
+            assert float(level[0]) == pytest.approx(-math.log(20_000), abs=1e-5)
+
     @every_entropy
     def test_primal_is_dual(self, name):
         # Λ_f(v) = max over probability vectors r of <r, v> - D_f(r‖uniform), at r = density / n

@@ -207,6 +207,13 @@ class TestOrthonormalise:
         assert np.min(norms) > 0
         assert norms[-1] == pytest.approx(1, abs=1e-6)
 
+    @pytest.mark.parametrize("size", [1.0, 1.4, 2.0, 2.3, 10.0, 1e4])
+    def test_the_hardest_matrices(self, size):
+        # Their norm is as large as row sums allow: equal singular values, or a single one.
+        for weight in (np.eye(8), np.eye(8, 3), np.full((8, 8), 1 / 8), np.diag([1.0, 1e-3, 1.0])):
+            once = orthonormalise(single(size * weight))
+            assert np.linalg.norm(np.asarray(once, np.float64), 2) <= 1 + 1e-6
+
     @pytest.mark.parametrize("shape", SHAPES)
     def test_one_call_from_close_by_is_enough(self, shape):
         # An update turns orthonormal weights by a few per cent; the error is then of fourth order.
