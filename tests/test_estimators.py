@@ -209,3 +209,19 @@ def test_clone_pickle_and_dtype():
     assert clone(transport).get_params() == transport.get_params()
     again = pickle.loads(pickle.dumps(transport))
     assert (again.transform(moons(5, 0)) == transport.transform(moons(5, 0))).all()
+
+
+def test_settings_may_come_from_a_numpy_grid():
+    grid = {"width": np.int64(8), "depth": np.int64(1), "updates": np.int32(1), "L": np.float32(0.5)}
+    transport = ParticleTransport(**QUICK | grid | {"steps": np.int64(3)}).fit(moons(20, 0))
+    plain = ParticleTransport(**QUICK | {"L": 0.5}).fit(moons(20, 0))
+    assert (transport.particles_ == plain.particles_).all()
+
+
+def test_columns_keep_their_names():
+    frame = pd.DataFrame(moons(20, 0), columns=["age", "height"])
+    transport = ParticleTransport(**QUICK).set_output(transform="pandas").fit(frame)
+    assert list(transport.get_feature_names_out()) == ["age", "height"]
+    assert list(transport.transform(frame).columns) == ["age", "height"]
+    with pytest.raises(ValueError, match="feature names"):
+        transport.transform(frame[["height", "age"]])

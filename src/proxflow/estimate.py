@@ -65,8 +65,8 @@ class DivergenceEstimate:
     """What `divergence` found.
 
     value: the objective at the fitted potential. lower_bound: the same with the potential rescaled to a certified
-    slope of at most L, at least 0: never above the exact divergence of the samples. converged: whether the last
-    tenth of the ascent still changed the value by more than 0.1 %.
+    slope of at most L, at least 0: never above the exact divergence of the samples. converged: whether the
+    last tenth of the ascent changed the value by at most 0.1 %.
     """
 
     value: float
@@ -122,6 +122,8 @@ def named_gamma(gamma: str | Gamma, L: float, features: int, **settings: Any) ->
         return gamma
     check_choice(gamma, "gamma", GAMMAS)
     settings = {"width": default_width(features)} | {k: v for k, v in settings.items() if v is not None}
+    # Static fields must be Python's own numbers, not those of a parameter grid made by NumPy.
+    settings = {k: v.item() if isinstance(v, np.generic) else v for k, v in settings.items()}
     if settings["width"] % 2:
         raise ValueError(f"width must be even (GroupSort pairs units), got {settings['width']}.")
     if gamma == "unregularised" or float("inf") == L:

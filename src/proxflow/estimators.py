@@ -10,7 +10,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from proxflow.entropies import Entropy
@@ -27,7 +27,7 @@ __all__ = ["ParticleTransport"]
 _DRAWN = 2000  # particles kept in `trajectory_`: enough for any picture
 
 
-class ParticleTransport(TransformerMixin, BaseEstimator):
+class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Transport particles onto the distribution of a sample, along -grad φ.
 
     Fitting solves dy/dt = -grad φ_t(y), φ_t the first variation of the Lipschitz-regularised divergence between

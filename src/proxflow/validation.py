@@ -138,7 +138,7 @@ def check_slope(value: Any) -> None:
 def check_choice(value: Any, name: str, choices: Sequence[str]) -> None:
     """Raise ValueError, listing what there is, unless value is one of the choices."""
     if value not in choices:
-        raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(choices)}.")
+        raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(map(str, choices))}.")
 
 
 def seed_from(random_state: int | np.random.RandomState | None) -> int:
