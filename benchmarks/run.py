@@ -17,6 +17,8 @@ SECTIONS = [
     ("Quality in the plane", quality, quality.plane),
     ("Quality in 64 dimensions", quality, quality.digits),
     ("Smoothing: closeness, novelty and spread", quality, quality.smoothing),
+    ("Real tables", quality, quality.tables),
+    ("Why the defaults are what they are", quality, quality.choices),
     ("Startup", startup, startup.main),
 ]
 

@@ -6,8 +6,6 @@ code 2, never a traceback. Heavy imports wait inside the commands, so that --hel
 
 from __future__ import annotations
 
-import json
-import math
 import shlex
 import sys
 import time
@@ -225,7 +223,7 @@ def divergence(
     """The Lipschitz-regularised f-divergence between two samples, as a certified lower bound."""
     from proxflow.estimate import divergence as estimate
     from proxflow.spans import column_scales
-    from proxflow.store import write_json
+    from proxflow.store import to_json, write_json
 
     second = _read(y, columns, _key_for(y, key), None)
     first = _read(x, columns, key, None, like=(y, second))
@@ -234,11 +232,11 @@ def divergence(
         alpha=alpha, reverse=reverse, steps=steps, random_state=seed, progress=True,
     )  # fmt: skip
     found = result.to_dict() | {"x": str(x), "y": str(y)}
-    typer.echo(json.dumps(found) if as_json else repr(result))
+    typer.echo(to_json(found) if as_json else repr(result))
     if out is not None:
         write_json(out, found)
     if not as_json and column_scales(second.values) is not None:
-        typer.echo("  One column is over ten times wider than the median one: it decides this number. Rescale it?")
+        typer.echo("  One column is over ten times wider than the others' median: it decides this number. Rescale it?")
 
 
 @app.command(epilog="Example: proxflow rerun runs/first --out runs/again")
@@ -345,7 +343,7 @@ def _run(
     source: Data | None = None, pictures: bool = True, **options: Any,
 ) -> None:  # fmt: skip
     from proxflow.runs import run_transport
-    from proxflow.store import RunFolder, default_name
+    from proxflow.store import RunFolder, default_name, to_json
 
     started = time.perf_counter()
     transport.check_settings()  # before anything is written
@@ -358,7 +356,7 @@ def _run(
 
         draw_report(result, target, source, folder, settings, choices.line())
     if as_json:
-        typer.echo(json.dumps(_finite(result.to_dict())))
+        typer.echo(to_json(result.to_dict()))
         return
     count, width = result.samples.shape
     value = transport.history_["value"]
@@ -374,13 +372,6 @@ def _run(
         typer.echo(f"  Judged by {result.judgement.basis}.")
     if (result.folder / "report.html").exists():
         typer.echo(f"  Report: {result.folder / 'report.html'}")
-
-
-def _finite(value: Any) -> Any:
-    """The same with inf and NaN as null: JSON has neither."""
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _version(asked: bool) -> None:

@@ -109,8 +109,8 @@ def _tables(result: RunResult, target: Data, source: Data | None) -> list[Report
                     ),
                     ("step size", history["step_size"][0], history["step_size"][-1]),
                 ],
-                note=f"{settings['f']}, L = {settings['L']:.4g}, {settings['gamma']} potentials; a lower bound at"
-                " every step.",
+                note=f"{settings['f']}, L = {settings['L']:.4g}, {settings['gamma']} potentials; as each"
+                " step's potential sees it.",
             )
         )
     return tables

@@ -182,6 +182,8 @@ def _judged(
         again.fit(part, None if source is None else source.values)
         if again.stopped_ == "interrupted":
             raise Interrupted("interrupted while judging: the samples are saved, the quality is not known")
+        if "non-finite" in again.stopped_:
+            raise ValueError(f"the samples are saved, but the trial that judges them failed: {again.stopped_}.")
         return np.asarray(again.particles_)
 
     return judge_by_trial(target.values, generate, units=transport.in_units, seed=transport.seed_)

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from proxflow.atomic import TEMPORARY, atomic_path, named_failure, reason
 
-__all__ = ["RunFolder", "atomic_path", "default_name", "read_json", "write_csv", "write_json", "write_text"]
+__all__ = ["RunFolder", "atomic_path", "default_name", "read_json", "to_json", "write_csv", "write_json", "write_text"]
 
 # What a run writes, and so all that overwriting may remove. settings.json marks the folder and goes last.
 _KNOWN = (f"{TEMPORARY}*", "samples.*", "history.csv", "report.html", "report.json", "state.npz")
@@ -55,8 +55,12 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     >>> read_json(file)
     {'steps': 3, 'loss': [0.5, None]}
     """
-    text = json.dumps(_plain(value, "value"), indent=2, allow_nan=False, ensure_ascii=False)
-    write_text(path, text + "\n")
+    write_text(path, to_json(value, indent=2) + "\n")
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Return value as strict JSON, as `write_json` writes it: on one line unless indented."""
+    return json.dumps(_plain(value, "value"), indent=indent, allow_nan=False, ensure_ascii=False)
 
 
 def _plain(value: Any, place: str) -> Any:

@@ -29,11 +29,11 @@ from jax import Array
 __all__ = ["LocalMixture", "Samples", "Target", "mixture_weight", "nearest_neighbours"]
 
 _NEIGHBOURS = 5
-# Nearest-neighbour distance over typical distance: measured 0.02 to 0.17 on 100 to 500 points in the plane,
+# Nearest-neighbour distance over typical distance: 0.02 to 0.17 on 100 to 500 points in the plane,
 # 0.37 to 0.70 on tables and images of 13 to 784 features. Between, the weight rises linearly.
 _DENSE, _SPARSE = 0.2, 0.4
-# The most that is mixed in by default. On digits (200 -> 600): 1 keeps 0.97 of the variance but is as far from test
-# data as copies are (W2 ratio 1.10); a half keeps 0.87 at 1.04.
+# The most that is mixed in by default. On digits (200 -> 600): 1 keeps 0.98 of the variance but is as far from test
+# data as copies are (W2 ratio 1.11); a half keeps 0.88 at 1.04 (`benchmarks/RESULTS.md`).
 _LARGEST_WEIGHT = 0.5
 
 

@@ -2,11 +2,12 @@
 
 Every weight is divided by its largest singular value after every update (Miyato et al., "Spectral
 normalization for generative adversarial networks", ICLR 2018). The singular vectors persist between updates, so
-a few power iterations per update follow the true norm; a cold start would leave norms up to 2.5. The bound that
+a few power iterations per update follow the true norm; a cold start would not. The bound that
 is reported comes from exact singular values of the final weights, not from the iteration.
 
-Bad at: tightness. ReLU loses gradient norm in every layer, so values stay far below the supremum (about half of
-W1 in 16 dimensions, where GroupSort reaches 0.95) and particles move slowly.
+Bad at: tightness. ReLU loses gradient norm in every layer, so values stay far below the supremum (0.19 of W1 in
+16 dimensions where GroupSort reaches 0.53, see `benchmarks/RESULTS.md`) and particles move slowly. In mid-training
+the bound may pass L by a few per cent, for the iteration lags behind the weights.
 """
 
 from __future__ import annotations
