@@ -30,7 +30,7 @@ apart = divergence(malignant[:size], shuffled[:size], f="kl", L=1.0, steps=steps
 halves = divergence(shuffled[size : 2 * size], shuffled[:size], f="kl", L=1.0, steps=steps)
 
 print(apart)
-print(f"\nTwo halves of the benign sample: {halves.lower_bound:.3f}; the two diagnoses: {apart.lower_bound:.3f}")
+print(f"\nTwo halves of the benign sample: {halves.lower:.3f}; the two diagnoses: {apart.lower:.3f}")
 
 slopes = apart.potential.gradient(malignant[:size])  # where the potential is steep the two differ
 strength = np.abs(slopes).mean(axis=0)

@@ -172,7 +172,7 @@ def test_divergence_prints_the_formula_or_json(here, capsys):
     code, out, _ = call(capsys, "divergence", "a.csv", "b.csv", "--steps", "40", "--L", "2", "--json")
     found = json.loads(out)
     assert found["direction"] == "P||Q"
-    assert 0 < found["lower_bound"] <= 2 * 3 * 2**0.5 + 2
+    assert 0 < found["lower"] <= 2 * 3 * 2**0.5 + 2
     code, out, _ = call(
         capsys, "divergence", "a.csv", "b.csv", "--steps", "40", "--reverse", "--out", "d.json", "--json"
     )

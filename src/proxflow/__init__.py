@@ -6,7 +6,8 @@ is finite even for samples that never overlap, and its first variation is a pote
 Everything here is one loop: where is the mass, which potential does (f, Γ) see there, move along -grad φ.
 
 Read in this order: `entropies` (f), `gamma` (function spaces), `divergences` (the pair), `flows` (movers),
-`evolution` (the loop), then `estimate` and `estimators`, which most people import from here.
+`evolution` (the loop), then `estimate`, `comparison` and `estimators`, which
+most people import from here.
 
 Names are loaded when first used, so that `import proxflow` takes no time.
 """
@@ -17,6 +18,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from proxflow.comparison import Comparison, compare
+    from proxflow.discrepancies import kale, mmd
     from proxflow.divergences import Divergence
     from proxflow.entropies import (
         IPM,
@@ -33,13 +36,27 @@ if TYPE_CHECKING:
     from proxflow.estimators import ParticleTransport
     from proxflow.evolution import Run, Stopping, evolve
     from proxflow.flows import ConstantStep, DecayingStep, DivergenceStep, Particles
-    from proxflow.gamma import Gamma, GroupSort, Potential, SpectralNormalised, Unregularised
+    from proxflow.gamma import (
+        Cones,
+        Convolutional,
+        Discrete,
+        Gamma,
+        GradientPenalty,
+        GroupSort,
+        KernelBall,
+        Potential,
+        SpectralNormalised,
+        Symmetric,
+        Unregularised,
+    )
     from proxflow.metrics import energy_distance, nearest_distance, oracle_ratio, wasserstein
 
 __version__ = "0.1.0"
 
 # The public names, by hand: name -> where it lives.
 _HOMES = {
+    "compare": "comparison",
+    "Comparison": "comparison",
     "divergence": "estimate",
     "DivergenceEstimate": "estimate",
     "ParticleTransport": "estimators",
@@ -53,9 +70,15 @@ _HOMES = {
     "DecayingStep": "flows",
     "DivergenceStep": "flows",
     "Gamma": "gamma",
-    "GroupSort": "gamma",
     "Potential": "gamma",
+    "Discrete": "gamma",
+    "Cones": "gamma",
+    "GroupSort": "gamma",
     "SpectralNormalised": "gamma",
+    "Convolutional": "gamma",
+    "Symmetric": "gamma",
+    "KernelBall": "gamma",
+    "GradientPenalty": "gamma",
     "Unregularised": "gamma",
     "Entropy": "entropies",
     "KL": "entropies",
@@ -67,6 +90,8 @@ _HOMES = {
     "IPM": "entropies",
     "cumulant": "entropies",
     # the referee
+    "mmd": "discrepancies",
+    "kale": "discrepancies",
     "wasserstein": "metrics",
     "energy_distance": "metrics",
     "oracle_ratio": "metrics",
@@ -74,11 +99,12 @@ _HOMES = {
 }
 
 __all__ = [  # noqa: RUF022 - in the order above: what most people want first
-    "divergence", "DivergenceEstimate", "ParticleTransport",
+    "compare", "Comparison", "divergence", "DivergenceEstimate", "ParticleTransport",
     "Divergence", "evolve", "Run", "Stopping", "Particles", "ConstantStep", "DecayingStep", "DivergenceStep",
-    "Gamma", "GroupSort", "Potential", "SpectralNormalised", "Unregularised",
+    "Gamma", "Potential", "Discrete", "Cones", "GroupSort", "SpectralNormalised", "Convolutional", "Symmetric",
+    "KernelBall", "GradientPenalty", "Unregularised",
     "Entropy", "KL", "Alpha", "ReverseKL", "JensenShannon", "SquaredHellinger", "ChiSquared", "IPM", "cumulant",
-    "wasserstein", "energy_distance", "oracle_ratio", "nearest_distance",
+    "mmd", "kale", "wasserstein", "energy_distance", "oracle_ratio", "nearest_distance",
 ]  # fmt: skip
 
 

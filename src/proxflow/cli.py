@@ -1,4 +1,4 @@
-"""The command line: `proxflow demo | generate | transport | divergence | rerun`.
+"""The command line: `proxflow demo | generate | transport | compare | rerun`.
 
 Every command reads files, writes one folder and prints a few lines. Bad input is one line on stderr and exit
 code 2, never a traceback. Heavy imports wait inside the commands, so that --help is instant.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +16,36 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from proxflow import __version__
+from proxflow.cli_compare import compare
+from proxflow.cli_inputs import (
+    Alpha,
+    AsJson,
+    Bounds,
+    Columns,
+    Depth,
+    Entropy,
+    FlowSlope,
+    Key,
+    Method,
+    NoPictures,
+    NoTrial,
+    Out,
+    Overwrite,
+    Rate,
+    Reverse,
+    Scaling,
+    Seed,
+    Smoothing,
+    Space,
+    Steps,
+    StepSize,
+    Test,
+    Updates,
+    Width,
+    key_for,
+    read,
+    read_like,
+)
 
 if TYPE_CHECKING:
     from proxflow.runs import Data
@@ -30,36 +59,6 @@ app = typer.Typer(
     help="Compare and transport probability measures known only through samples.",
     epilog="Bad input, and Ctrl-C, end with one line on stderr and exit code 2.",
 )
-
-Entropy = Annotated[str, typer.Option("--f", help="kl, alpha, reverse_kl, js, hellinger, chi2 or ipm.")]
-Alpha = Annotated[float | None, typer.Option(help="Order of --f alpha (2 if not given).")]
-FlowSlope = Annotated[float | None, typer.Option("--L", help="Lipschitz constant. From the data if not given.")]
-Steps = Annotated[int, typer.Option(help="The most steps to take.")]
-Seed = Annotated[int, typer.Option(help="Same seed, same machine: the same bits.")]
-Out = Annotated[Path | None, typer.Option(help="Folder to write; proxflow-COMMAND if not given.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-Columns = Annotated[str | None, typer.Option(help="Use only these columns, separated by commas.")]
-Key = Annotated[str | None, typer.Option(help="Which array of an NPZ file.")]
-Space = Annotated[str, typer.Option(help="auto, groupsort, spectral or unregularised.")]
-Reverse = Annotated[bool, typer.Option("--reverse", help="D(Q||P) instead of D(P||Q).")]
-Method = Annotated[str, typer.Option(help="euler or heun.")]
-StepSize = Annotated[float | None, typer.Option(help="A constant step. Follows the divergence if not given.")]
-Smoothing = Annotated[
-    float | None,
-    typer.Option(help="0 to 1: mix target samples with their neighbours. By their sparsity if not given."),
-]
-Scaling = Annotated[
-    str, typer.Option(help="columns: divide by standard deviations inside; none; auto: if units are mixed.")
-]
-Width = Annotated[int | None, typer.Option(help="Units per layer of the network. From the data if not given.")]
-Depth = Annotated[int, typer.Option(help="Hidden layers of the network.")]
-Updates = Annotated[int, typer.Option(help="Updates of the potential per step.")]
-Rate = Annotated[float | None, typer.Option("--learning-rate", help="Of Adam. From the width if not given.")]
-Bounds = Annotated[str | None, typer.Option(help="LOW,HIGH: keep every value in this range.")]
-Test = Annotated[Path | None, typer.Option(help="Held-out samples to judge by; else a trial on 3/4 of the data.")]
-NoTrial = Annotated[bool, typer.Option("--no-trial", help="Do not judge by a trial run: twice as fast.")]
-NoPictures = Annotated[bool, typer.Option("--no-pictures", help="No figures, no report.")]
 
 
 @dataclass(frozen=True)
@@ -142,8 +141,8 @@ def generate(
 ) -> None:
     """New samples from the distribution of the samples in DATA, with pictures and numbers."""
     arguments = _given(locals())
-    table = _read(data, columns, key, image)
-    heldout = () if test is None else (_read_like(test, table, data, key, columns),)
+    table = read(data, columns, key, image)
+    heldout = () if test is None else (read_like(test, table, data, key, columns),)
     if n is not None and n < 1:
         raise ValueError(f"-n must be a positive whole number, got {n}.")
     transport = _transport(
@@ -189,9 +188,9 @@ def transport(
 ) -> None:
     """Carry the samples of one file onto the distribution of another, row by row."""
     arguments = _given(locals())
-    goal = _read(target, columns, _key_for(target, key), None)
-    moving = _read(source, columns, key, None, like=(target, goal))
-    heldout = () if test is None else (_read_like(test, goal, target, key, columns),)
+    goal = read(target, columns, key_for(target, key), None)
+    moving = read(source, columns, key, None, like=(target, goal))
+    heldout = () if test is None else (read_like(test, goal, target, key, columns),)
     fitted = _transport(
         f=f, alpha=alpha, L=L, steps=steps, seed=seed, method=method, step_size=step_size, smoothing=smoothing,
         scaling=scaling,
@@ -204,39 +203,7 @@ def transport(
     )  # fmt: skip
 
 
-@app.command(epilog="Example: proxflow divergence a.csv b.csv --f kl --L 1")
-def divergence(
-    x: Annotated[Path, typer.Argument(help="Samples of P.")],
-    y: Annotated[Path, typer.Argument(help="Samples of Q.")],
-    f: Entropy = "kl",
-    alpha: Alpha = None,
-    L: Annotated[float, typer.Option("--L", help="Lipschitz constant of the potentials.")] = 1.0,
-    steps: Annotated[int, typer.Option(help="Updates of the potential.")] = 3000,
-    seed: Seed = 0,
-    gamma: Space = "auto",
-    reverse: Reverse = False,
-    columns: Columns = None,
-    key: Key = None,
-    out: Annotated[Path | None, typer.Option(help="Also write the result to this JSON file.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """The Lipschitz-regularised f-divergence between two samples, as a certified lower bound."""
-    from proxflow.estimate import divergence as estimate
-    from proxflow.spans import column_scales
-    from proxflow.store import to_json, write_json
-
-    second = _read(y, columns, _key_for(y, key), None)
-    first = _read(x, columns, key, None, like=(y, second))
-    result = estimate(
-        first.values, second.values, f, L, gamma,
-        alpha=alpha, reverse=reverse, steps=steps, random_state=seed, progress=True,
-    )  # fmt: skip
-    found = result.to_dict() | {"x": str(x), "y": str(y)}
-    typer.echo(to_json(found) if as_json else repr(result))
-    if out is not None:
-        write_json(out, found)
-    if not as_json and column_scales(second.values) is not None:
-        typer.echo("  One column is over ten times wider than the others' median: it decides this number. Rescale it?")
+app.command(epilog="Example: proxflow compare a.csv b.csv --report comparison.html")(compare)
 
 
 @app.command(epilog="Example: proxflow rerun runs/first --out runs/again")
@@ -277,52 +244,6 @@ def _given(scope: dict[str, Any]) -> dict[str, Any]:
         for name, value in scope.items()
         if name not in skip
     }
-
-
-def _read(
-    path: Path, columns: str | Sequence[str] | None, key: str | None, image: str | None,
-    like: tuple[Path, Data] | None = None,
-) -> Data:  # fmt: skip
-    from proxflow.data.tables import align_columns, read_table
-    from proxflow.runs import Data
-
-    chosen = [name.strip() for name in columns.split(",")] if isinstance(columns, str) else columns
-    table = read_table(
-        path, key=key if like is None else _key_for(path, key), columns=chosen, minimum=2 if like is None else 1
-    )
-    if like is not None:
-        table = align_columns(table, read_table(like[0], key=_key_for(like[0], key), columns=chosen))
-    return Data(
-        table.values, table.columns, path.suffix.lower() in (".npy", ".npz"), table.event_shape,
-        _image(image, table.values.shape[1], table.event_shape),
-    )  # fmt: skip
-
-
-def _read_like(path: Path, table: Data, reference: Path, key: str | None, columns: str | None) -> Any:
-    """Held-out samples in the reference's columns."""
-    values = _read(path, columns if table.columns is None else table.columns, _key_for(path, key), None).values
-    if values.shape[1] != table.values.shape[1]:
-        raise ValueError(f"{path} has {values.shape[1]} features and {reference} has {table.values.shape[1]}.")
-    if len(values) < 16:
-        raise ValueError(f"{path}: {len(values)} held-out samples are too few to judge by; at least 16 are needed.")
-    return values
-
-
-def _key_for(path: Path, key: str | None) -> str | None:
-    """The key of an NPZ file; files of other kinds beside it need none."""
-    return key if path.suffix.lower() == ".npz" else None
-
-
-def _image(text: str | None, features: int, event_shape: tuple[int, ...]) -> tuple[int, int] | None:
-    if text is None:
-        return (event_shape[0], event_shape[1]) if len(event_shape) == 2 else None
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(p.isdigit() and int(p) > 0 for p in parts):
-        raise ValueError(f"--image must be HEIGHTxWIDTH, such as 28x28, got {text!r}.")
-    height, width = int(parts[0]), int(parts[1])
-    if height * width != features:
-        raise ValueError(f"--image {text} has {height * width} pixels, but the samples have {features} features.")
-    return height, width
 
 
 def _transport(*, seed: int, bounds: str | None, **settings: Any) -> Any:

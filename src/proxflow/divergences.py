@@ -17,21 +17,31 @@ import equinox as eqx
 import jax.numpy as jnp
 from jax import Array
 
-from proxflow.entropies import KL, Entropy, cumulant, normaliser
+from proxflow.entropies import KL, Entropy, cumulant, cut, influence
 from proxflow.gamma.base import Gamma, Potential
 
 __all__ = ["Divergence"]
 
 
 class ReversedPotential(Potential):
-    """-f*(φ - ν): the first variation in P of D(Q‖P)."""
+    """-f*(φ - ν): the first variation in P of D(Q‖P). The level is ν, or what else f needs to know of φ on P."""
 
     potential: Potential
-    nu: Array
+    level: Any
     f: Entropy = eqx.field(static=True)
 
     def __call__(self, points: Array) -> Array:
-        return -self.f.conjugate(self.potential(points) - self.nu)
+        return -influence(self.f, self.potential(points), self.level)
+
+
+class DualObjective(eqx.Module):
+    """E[φ] over the ascending cloud minus Λ_f(φ) over the reference, from φ's values there: shapes (n,) and (m,)."""
+
+    f: Entropy = eqx.field(static=True)
+
+    def __call__(self, ascending: Array, reference: Array) -> Array:
+        level, _ = cumulant(self.f, reference)
+        return jnp.mean(ascending) - level
 
 
 class Divergence(eqx.Module):
@@ -44,10 +54,10 @@ class Divergence(eqx.Module):
     f: Entropy = eqx.field(static=True, default=KL())
     reverse: bool = eqx.field(static=True, default=False)
 
-    def objective(self, ascending: Array, reference: Array) -> Array:
-        """E[φ] over the first cloud minus Λ_f(φ) over the second, from φ's values there."""
-        level, _ = cumulant(self.f, reference)
-        return jnp.mean(ascending) - level
+    @property
+    def objective(self) -> DualObjective:
+        """What φ maximises."""
+        return DualObjective(self.f)
 
     def init(self, key: Array, particles: Array, target: Array) -> Any:
         """Return a first memory."""
@@ -66,7 +76,7 @@ class Divergence(eqx.Module):
 
     def variation(self, particles: Array, memory: Any) -> Potential:
         """Return the first variation in P; along minus its gradient the divergence falls fastest."""
-        potential = self.gamma.potential(memory)
         if not self.reverse:
-            return potential
-        return ReversedPotential(potential, normaliser(self.f, potential(particles)), self.f)
+            return self.gamma.potential(memory)
+        potential = self.gamma.potential_on_reference(memory)
+        return ReversedPotential(potential, cut(self.f, potential(particles)), self.f)

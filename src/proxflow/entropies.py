@@ -13,7 +13,7 @@ f-divergences and integral probability metrics", JMLR 23 (2022).
 Which one: KL by default. Alpha(order) with order > 1 for heavy tails, where KL would need exponential moments.
 IPM allows no reweighting at all and leaves the pure metric (W1, MMD).
 
-For the entropies that are not superlinear (alpha below 1, reverse KL, Jensen-Shannon, Hellinger) R lives on
+For the entropies that are not superlinear (alpha below 1, reverse KL, Jensen-Shannon, Hellinger, Rényi) R lives on
 the target's points here and two Diracs still cost L|y - x|. Other texts let mass outside Q's support pay a
 recession cost instead and get smaller values.
 """
@@ -21,15 +21,18 @@ recession cost instead and get smaller values.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import xlogy
 
+from proxflow.numerics import below_top, log_mean_exp, rising_root
+from proxflow.renyi import Renyi
 from proxflow.validation import check_choice, check_positive
 
 __all__ = [
@@ -40,11 +43,17 @@ __all__ = [
     "ChiSquared",
     "Entropy",
     "JensenShannon",
+    "Renyi",
     "ReverseKL",
     "SquaredHellinger",
+    "WholeEntropy",
+    "cost",
     "cumulant",
+    "cut",
     "entropy",
+    "influence",
     "normaliser",
+    "reweighting",
 ]
 
 
@@ -71,6 +80,33 @@ class Entropy(Protocol):
 
     def excess(self, s: Array) -> Array:
         """f*'(s) - 1, accurate near s = 0."""
+
+
+@runtime_checkable
+class WholeEntropy(Entropy, Protocol):
+    """A cost of reweighting that is no mean of f(dR/dQ), but convex in R too: it brings what is made of means.
+
+    Rényi's divergence is a logarithm of one. Its elementwise formulas are those of an f with the same reweightings.
+    """
+
+    @property
+    def coupling(self) -> float:
+        """Of the Hessian of Λ, less what constants feel: (diag(k) + coupling · t tᵀ / n) / n, see `reweighting`."""
+
+    def cost(self, density: Array) -> Array:
+        """See `cost`."""
+
+    def cumulant(self, values: Array) -> tuple[Array, Array]:
+        """See `cumulant`."""
+
+    def reweighting(self, values: Array, width: Array) -> tuple[Array, Array, Array]:
+        """See `reweighting`."""
+
+    def cut(self, values: Array) -> Any:
+        """See `cut`."""
+
+    def influence(self, values: Array, cut: Any) -> Array:
+        """See `influence`."""
 
 
 def density(f: Entropy, s: Array) -> Array:
@@ -258,7 +294,8 @@ _ENTROPIES = {
     "chi2": ChiSquared,
     "ipm": IPM,
 }
-NAMES: tuple[str, ...] = tuple(_ENTROPIES)
+_WITH_ORDER: dict[str, Callable[..., Entropy]] = {"alpha": Alpha, "renyi": Renyi}
+NAMES: tuple[str, ...] = (*_ENTROPIES, "renyi")
 
 
 def entropy(f: str | Entropy, alpha: float | None = None) -> Entropy:
@@ -267,9 +304,9 @@ def entropy(f: str | Entropy, alpha: float | None = None) -> Entropy:
     Parameters
     ----------
     f
-        One of "kl", "alpha", "reverse_kl", "js", "hellinger", "chi2", "ipm", or an `Entropy`.
+        One of "kl", "alpha", "reverse_kl", "js", "hellinger", "chi2", "renyi", "ipm", or an `Entropy`.
     alpha
-        The order, for "alpha" only (2 if not given).
+        The order, for "alpha" (2 if not given) and "renyi" (0.5) only.
 
     Raises
     ------
@@ -289,11 +326,11 @@ def entropy(f: str | Entropy, alpha: float | None = None) -> Entropy:
         chosen: Entropy = f
     else:
         check_choice(f, "f", NAMES)
-        if f == "alpha" and alpha is not None:
-            return Alpha(alpha)
+        if f in _WITH_ORDER:
+            return _WITH_ORDER[f]() if alpha is None else _WITH_ORDER[f](alpha)
         chosen = _ENTROPIES[f]()
     if alpha is not None:
-        raise ValueError(f"alpha = {alpha} goes with f='alpha'; {f!r} has no order.")
+        raise ValueError(f"alpha = {alpha} goes with f='alpha' or f='renyi'; {f!r} takes no order here.")
     return chosen
 
 
@@ -311,24 +348,15 @@ def cumulant(f: Entropy, values: Array) -> tuple[Array, Array]:
     True
     """
     values = jnp.asarray(values)
+    if isinstance(f, WholeEntropy):
+        return f.cumulant(values)
     if isinstance(f, KL):
-        level = _log_mean_exp(values)
+        level = log_mean_exp(values)
         return level, level
     if isinstance(f, IPM):
         level = jnp.mean(values)
         return level, level
     return _legendre(f, values), normaliser(f, values)
-
-
-def _log_mean_exp(values: Array) -> Array:
-    # log(1 + mean(e^w - 1)) keeps the digits of small spreads, log(mean e^w) those of large ones.
-    top = jax.lax.stop_gradient(jnp.max(values))
-    centred = _below_top(values)
-    mean = jnp.mean(jnp.expm1(centred))
-    near = mean > -0.5
-    close = jnp.log1p(jnp.where(near, mean, 0.0))
-    far = jnp.log(jnp.where(near, 1.0, jnp.mean(jnp.exp(centred))))
-    return top + jnp.where(near, close, far)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -364,6 +392,40 @@ def _level_tangent(f: Entropy, heights: Array, tangent: Array) -> Array:
     return jnp.sum(curvature * tangent) / jnp.sum(curvature)
 
 
+def reweighting(f: Entropy, values: Array, width: Array) -> tuple[Array, Array, Array]:
+    """Return Λ_f(v), the density f*'(v - ν) of R with respect to Q, and its slope: a scalar, (n,) and (n,).
+
+    The gradient of Λ is density / n, its Hessian (diag(k) - k kᵀ / Σk) / n with k = f*''(v - ν). The slope is taken
+    across `width` to both sides: at a kink of f*' (alpha above 2, chi-squared) the derivative itself tells nothing.
+    """
+    if isinstance(f, WholeEntropy):
+        return f.reweighting(values, width)
+    level, nu = cumulant(f, values)
+    heights = values - nu if isinstance(f, (KL, IPM)) else _heights(f, values)
+    above = jnp.minimum(heights + width, 0.5 * (heights + f.upper))
+    below = heights - width
+    slope = (f.excess(above) - f.excess(below)) / (above - below)
+    return level, 1 + f.excess(heights), slope
+
+
+def cost(f: Entropy, ratio: Array) -> Array:
+    """What reweighting Q into R costs, from dR/dQ on Q's n points, shape (n,) of mean one: D_f(R‖Q), a scalar."""
+    return f.cost(ratio) if isinstance(f, WholeEntropy) else jnp.mean(f(ratio))
+
+
+def cut(f: Entropy, values: Array) -> Any:
+    """All that `influence` has to know of a potential's values on Q, shape (n,): ν."""
+    return f.cut(values) if isinstance(f, WholeEntropy) else normaliser(f, values)
+
+
+def influence(f: Entropy, values: Array, level: Any) -> Array:
+    """How Λ_f(φ; Q) grows, up to a constant, when Q gains mass where φ has these values: f*(φ - ν). Shape of values.
+
+    Its slope in φ is the density dR/dQ there.
+    """
+    return f.influence(values, level) if isinstance(f, WholeEntropy) else f.conjugate(values - level)
+
+
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def normaliser(f: Entropy, values: Array) -> Array:
     """The ν with mean f*'(v - ν) = 1, shape (n,) to scalar: where φ is cut so that R* has mass one."""
@@ -376,19 +438,8 @@ def _normaliser_jvp(f: Entropy, primals: tuple[Array], tangents: tuple[Array]) -
     return normaliser(f, values), _level_tangent(f, _heights(f, values), tangent)
 
 
-def _below_top(values: Array) -> Array:
-    """The values less their largest: at most 0, and 0 at the top.
-
-    Compiled, a network's last product and this difference may fuse into one operation that rounds once, while
-    max v was rounded before. The top then misses 0 by a last digit of v: for v = 1e6, more than f* has room for.
-    So what is left at the top is subtracted once more.
-    """
-    centred = values - jax.lax.stop_gradient(jnp.max(values))
-    return centred - jax.lax.stop_gradient(jnp.maximum(jnp.max(centred), centred))
-
-
 def _heights_and_drop(f: Entropy, values: Array) -> tuple[Array, Array]:
-    centred = _below_top(values)
+    centred = below_top(values)
     drop = _solve_drop(f, centred)
     return centred + drop, drop
 
@@ -398,30 +449,11 @@ def _solve_drop(f: Entropy, centred: Array) -> Array:
 
     Measured from the maximum, because there the root is bracketed by [0, min(range, f'(n))]: at f'(n) the
     largest sample alone has mass one. All of the bracket lies inside f*'s domain, so nothing overflows.
-    Newton steps, each aimed a rounding error past the root so that the bracket closes from both sides; every
-    fourth step bisects, because a kink (alpha above 2) can make Newton crawl. Only a closed bracket ends it.
     """
-    dtype = centred.dtype
-    count = jnp.asarray(centred.size, dtype)
+    count = jnp.asarray(centred.size, centred.dtype)
     reach = jnp.maximum(jnp.minimum(-jnp.min(centred), f.derivative(count)), 0)
-    tolerance = jnp.finfo(dtype).eps * reach
 
     def mean_excess(drop: Array) -> Array:
         return jnp.mean(f.excess(centred + drop))
 
-    def unfinished(state: tuple[Array, Array, Array, Array]) -> Array:
-        low, high, _, iteration = state
-        return (iteration < 200) & (high - low > 2 * tolerance)
-
-    def improve(state: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-        low, high, drop, iteration = state
-        excess, slope = jax.jvp(mean_excess, (drop,), (jnp.ones_like(drop),))
-        low = jnp.where(excess <= 0, drop, low)
-        high = jnp.where(excess >= 0, drop, high)
-        newton = drop - excess / slope - jnp.sign(excess) * tolerance
-        inside = (newton > low) & (newton < high)  # False for NaN too
-        proposal = jnp.where(inside & (iteration % 4 != 3), newton, 0.5 * (low + high))
-        return low, high, proposal, iteration + 1
-
-    low, high, _, _ = jax.lax.while_loop(unfinished, improve, (jnp.zeros_like(reach), reach, reach, jnp.asarray(0)))
-    return 0.5 * (low + high)
+    return rising_root(lambda drop: jax.jvp(mean_excess, (drop,), (jnp.ones_like(drop),)), reach)

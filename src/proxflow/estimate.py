@@ -1,23 +1,27 @@
-"""`divergence`: one number between two samples, with the potential that proves it.
+"""`divergence`: one number between two samples, with the bounds that hold it and the potential that proves it.
 
-Any φ in Γ gives a lower bound, so the value is one whatever the optimiser did, provided φ's slope is certified:
-the potential is divided by its bound's excess over L, and the objective evaluated in float64. How far below the
-supremum it stays is not known here; on the README's pair
-GroupSort reaches 99.2 % or more, on small samples that overlap it may be 90 %.
+Any φ in Γ gives a lower bound and any plan an upper one. Up to some thousand points the exact solver makes the two
+meet (`gamma.semidual`). Beyond, or if another Γ is asked for, a fitted potential gives the lower bound: it is shrunk
+until it is certainly in Γ and the objective is evaluated in float64 on all samples. How far below the supremum it
+stays is then unknown, and the upper bound infinite.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import equinox as eqx
 import numpy as np
 
 from proxflow.defaults import default_width
 from proxflow.divergences import Divergence
 from proxflow.entropies import Entropy, entropy
-from proxflow.gamma import Gamma, GroupSort, SpectralNormalised, Unregularised
+from proxflow.gamma import Cones, Discrete, Gamma, GradientPenalty, GroupSort, SpectralNormalised, Unregularised
+from proxflow.gamma.semidual import SampleSolution
+from proxflow.progress import Progress
 from proxflow.spans import Span, affine_span
 from proxflow.store import to_json
 from proxflow.validation import (
@@ -31,10 +35,12 @@ from proxflow.validation import (
     seed_from,
 )
 
-__all__ = ["DivergenceEstimate", "PotentialFunction", "divergence", "named_gamma"]
+__all__ = ["EXACT_PAIRS", "DivergenceEstimate", "PotentialFunction", "divergence", "named_gamma"]
 
 _UPDATES_PER_LOOK = 20
-GAMMAS = ("auto", "groupsort", "spectral", "unregularised")
+EXACT_PAIRS = 25_000_000  # up to here "auto" is exact: 5000 against 5000, tens of seconds
+_BATCH = 4096  # samples of either side per update, if there are more
+GAMMAS = ("auto", "exact", "cones", "groupsort", "spectral", "penalty", "unregularised")
 
 
 @dataclass(frozen=True)
@@ -65,13 +71,15 @@ class PotentialFunction:
 class DivergenceEstimate:
     """What `divergence` found.
 
-    value: the objective at the fitted potential. lower_bound: the same with the potential rescaled to a certified
-    slope of at most L, at least 0: never above the exact divergence of the samples. converged: whether the
-    last tenth of the ascent changed the value by at most 0.1 %.
+    value: the objective at the potential. lower, upper: bounds on the divergence of the two samples; upper is inf if
+    only a potential was fitted. lipschitz_bound: the certified slope of the potential. converged: whether the bounds
+    meet (exact), or the last tenth of the ascent changed the value by at most 0.1 % (fitted). solution: the plan and
+    the reweighting, if exact.
     """
 
     value: float
-    lower_bound: float
+    lower: float
+    upper: float
     lipschitz_bound: float
     f: Entropy
     L: float
@@ -86,12 +94,13 @@ class DivergenceEstimate:
     seconds: float
     potential: PotentialFunction = field(repr=False)
     history: np.ndarray = field(repr=False)
+    solution: SampleSolution | None = field(repr=False, default=None)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the potential and the history, as plain values."""
+        """Everything but the potential, the history and the solution, as plain values."""
         return {
-            "value": self.value, "lower_bound": self.lower_bound, "lipschitz_bound": self.lipschitz_bound, "L": self.L,
-            "f": repr(self.f), "direction": "Q||P" if self.reverse else "P||Q", "gamma": repr(self.gamma),
+            "value": self.value, "lower": self.lower, "upper": self.upper, "lipschitz_bound": self.lipschitz_bound,
+            "L": self.L, "f": repr(self.f), "direction": "Q||P" if self.reverse else "P||Q", "gamma": repr(self.gamma),
             "n_x": self.n_x, "n_y": self.n_y, "n_features": self.n_features, "converged": self.converged,
             "steps": self.steps, "seed": self.seed, "seconds": round(self.seconds, 3),
         }  # fmt: skip
@@ -102,14 +111,19 @@ class DivergenceEstimate:
 
     def __repr__(self) -> str:
         first, second = ("Q", "P") if self.reverse else ("P", "Q")
-        name = type(self.f).__name__ if not hasattr(self.f, "order") else f"Alpha {self.f.order:g}"
+        name = type(self.f).__name__ if not hasattr(self.f, "order") else f"{type(self.f).__name__} {self.f.order:g}"
         space = type(self.gamma).__name__
-        verdict = "converged" if self.converged else f"NOT converged: take more steps than {self.steps}"
+        if self.solution is not None:
+            verdict = "the bounds meet" if self.converged else f"NOT closed: gap {self.solution.gap:.1e} of the value"
+            found = f"between {self.lower:.6g} and {self.upper:.6g}"
+        else:
+            verdict = "converged" if self.converged else f"NOT converged: take more steps than {self.steps}"
+            found = f"at least {self.lower:.6g}"
         return (
-            f"{name} divergence, Lipschitz-regularised (L = {self.L:g}): at least {self.lower_bound:.6g}\n"
-            f"  D({first}‖{second}) = sup over L-Lipschitz φ of  E_{first}[φ] - Λ_f(φ; {second})"
+            f"{name} divergence over {space} (L = {self.L:g}): {found}\n"
+            f"  D({first}‖{second}) = sup over φ of  E_{first}[φ] - Λ_f(φ; {second})"
             f" = inf over R of  D_f(R‖{second}) + L·W1({first}, R)\n"
-            f"  value {self.value:.6g}; slope certified at most {self.lipschitz_bound:.6g} ({space}); {verdict}\n"
+            f"  value {self.value:.6g}; slope certified at most {self.lipschitz_bound:.6g}; {verdict}\n"
             f"  P: {self.n_x} samples, Q: {self.n_y}, {self.n_features} feature{'s' * (self.n_features != 1)};"
             f" seed {self.seed}, {self.seconds:.1f} s"
         )
@@ -120,14 +134,21 @@ def named_gamma(gamma: str | Gamma, L: float, features: int, **settings: Any) ->
     if isinstance(gamma, Gamma):
         return gamma
     check_choice(gamma, "gamma", GAMMAS)
+    if gamma == "exact":
+        if math.isinf(L):
+            raise ValueError("gamma='exact' needs a finite L.")
+        return Discrete(L=L)
     settings = {"width": default_width(features)} | {k: v for k, v in settings.items() if v is not None}
     # Static fields must be Python's own numbers, not those of a parameter grid made by NumPy.
     settings = {k: v.item() if isinstance(v, np.generic) else v for k, v in settings.items()}
     if settings["width"] % 2:
         raise ValueError(f"width must be even (GroupSort pairs units), got {settings['width']}.")
-    if gamma == "unregularised" or float("inf") == L:
+    if gamma == "unregularised" or math.isinf(L):
         return Unregularised(**settings)
-    return SpectralNormalised(L=L, **settings) if gamma == "spectral" else GroupSort(L=L, **settings)
+    if gamma == "cones":
+        return Cones(L=L, **{k: v for k, v in settings.items() if k in ("updates", "horizon")})
+    spaces = {"spectral": SpectralNormalised, "penalty": GradientPenalty}
+    return spaces.get(gamma, GroupSort)(L=L, **settings)
 
 
 def divergence(
@@ -139,11 +160,12 @@ def divergence(
     *,
     alpha: float | None = None,
     reverse: bool = False,
+    gap: float = 1e-4,
     steps: int = 3000,
     random_state: int | np.random.RandomState | None = 0,
     progress: bool = False,
 ) -> DivergenceEstimate:
-    """Lipschitz-regularised f-divergence between two samples, from below.
+    """Lipschitz-regularised f-divergence between two samples, with bounds.
 
     Parameters
     ----------
@@ -157,88 +179,108 @@ def divergence(
         Lipschitz constant of the potentials, in units of potential per unit of data. Larger L, larger
         divergence: L·W1 for small L, towards the f-divergence for large L. inf is allowed, and unregularised.
     gamma
-        "auto" (GroupSort networks sized by the data), "groupsort", "spectral", "unregularised", or a `Gamma`.
+        "auto" (exact up to 25 million pairs, such as 5000 against 5000; beyond, GroupSort networks), "exact",
+        "cones", "groupsort", "spectral", "penalty" (its value is no bound), "unregularised", or a `Gamma`.
     alpha
         Order of f="alpha".
     reverse
         Compute D(Q‖P) instead of D(P‖Q).
+    gap
+        Exact: the relative gap (upper - lower) / upper to reach.
     steps
-        Updates of the potential.
+        Fitted: updates of the potential.
     random_state
-        Seed of the network's first weights.
+        Seed of a network's first weights. The exact solver draws nothing.
     progress
         Show a progress bar on a terminal.
 
     Returns
     -------
     DivergenceEstimate
-        With value, lower_bound, lipschitz_bound, potential, history and a repr that states the formula.
+        With value, lower, upper, converged, potential and a repr that states the formula.
 
     Raises
     ------
     ValueError
-        NaN or inf (row and column named), fewer than two samples, different widths, unknown f, L <= 0.
+        NaN or inf (row and column named), no samples, different widths, unknown f, L <= 0.
 
     Examples
     --------
     >>> import numpy as np, proxflow
     >>> rng = np.random.default_rng(0)
     >>> near, far = rng.normal(size=(100, 2)), rng.normal(size=(100, 2)) + 3.0
-    >>> result = proxflow.divergence(near, far, L=0.5, steps=500)
-    >>> 1.5 < result.value < 0.5 * 3 * 2**0.5 + 0.2
+    >>> result = proxflow.divergence(near, far, L=0.5)
+    >>> 1.5 < result.lower <= result.upper < 0.5 * 3 * 2**0.5 + 0.2
+    True
+    >>> result.converged
     True
     """
-    import jax
-
-    from proxflow.evolution import evolve
-    from proxflow.flows import ConstantStep, Particles
-
     started = time.perf_counter()
     chosen = entropy(f, alpha)
     check_slope(L)
     check_positive(steps, "steps", integer=True)
+    check_positive(gap, "gap")
     y = in_order_of(x, y)
-    px, py = check_cloud(x, "x", columns=column_names(x)), check_cloud(y, "y", columns=column_names(y))
+    px = check_cloud(x, "x", columns=column_names(x), minimum=1)
+    py = check_cloud(y, "y", columns=column_names(y), minimum=1)
     check_same_width(px, py, "x", "y")
     seed = seed_from(random_state)
-
-    span = affine_span(px, py)
-    p, q = span.encode(px), span.encode(py)
-    width = default_width(p.shape[1])
+    if gamma == "auto" and len(px) * len(py) <= EXACT_PAIRS and not math.isinf(L):
+        gamma = "exact"
+    width = default_width(px.shape[1])
     space = named_gamma(
-        gamma, float(L), p.shape[1],
+        gamma, float(L), px.shape[1],
         updates=min(_UPDATES_PER_LOOK, steps), learning_rate=0.64 / width, horizon=float(steps),
     )  # fmt: skip
-    bound = getattr(space, "L", float("inf"))
+    if isinstance(space, Discrete):
+        space = eqx.tree_at(lambda g: g.gap, space, gap) if gamma == "exact" else space
+    span = Span(np.zeros(px.shape[1])) if space.own_coordinates else affine_span(px, py)
+    p, q = span.encode(px), span.encode(py)
     pair = Divergence(space, chosen, reverse)
-    # The flow's own loop with particles that stay where they are: nothing but the potential evolves.
-    looks = -(-steps // getattr(space, "updates", 1))
-    run = evolve(
-        Particles(ConstantStep(0.0)),
-        pair,
-        p,
-        q,
-        steps=looks,
-        key=jax.random.key(seed),
-        warm_up=1,
-        progress=progress,
-    )
-    if run.stopped == "interrupted":
-        raise KeyboardInterrupt
-    values = run.history["value"]
-    potential = space.potential(run.memory)
-    proven = space.lipschitz_bound(potential)
-    shrink = min(1.0, bound / proven) if np.isfinite(bound) else 1.0
-    value, lower = _in_float64(pair, potential, *((q, p) if reverse else (p, q)), shrink)
-    lower = max(lower, 0.0) if np.isfinite(lower) else 0.0  # a constant potential proves 0
-    tail = values[-max(2, len(values) // 10) :]
-    flat = np.isfinite(value) and len(tail) > 1 and np.ptp(tail) <= 1e-3 * max(abs(value), 1e-12)
-    settled = bool(flat) and "non-finite" not in run.stopped
+    solve = _solved if isinstance(space, Discrete) else _fitted
+    found = solve(pair, p, q, steps, seed, progress)
+    potential = found.pop("potential")
     return DivergenceEstimate(
-        value=value, lower_bound=lower, lipschitz_bound=proven, f=chosen, L=float(bound), reverse=reverse,
-        gamma=space, n_x=len(px), n_y=len(py), n_features=px.shape[1], converged=settled, steps=steps, seed=seed,
-        seconds=time.perf_counter() - started, potential=PotentialFunction(potential, span), history=values,
+        **found, f=chosen, L=float(getattr(space, "L", math.inf)), reverse=reverse, gamma=space,
+        n_x=len(px), n_y=len(py), n_features=px.shape[1], seed=seed,
+        seconds=time.perf_counter() - started, potential=PotentialFunction(potential, span),
     )  # fmt: skip
+
+
+def _solved(pair: Divergence, p: np.ndarray, q: np.ndarray, steps: int, seed: int, progress: bool) -> dict[str, Any]:
+    """The bracket and the exact potential."""
+    space: Any = pair.gamma
+    first, second = (q, p) if pair.reverse else (p, q)
+    with Progress("closing the bracket", 1, visible=progress) as bar:
+        solution = space.solve(pair.objective, first, second, report=lambda gap: bar.update(0, f"gap {gap:.1e}"))
+    potential = space.extension(solution, second.astype(np.float32))
+    return {
+        "value": solution.lower, "lower": solution.lower, "upper": solution.upper,
+        "lipschitz_bound": space.lipschitz_bound(potential), "converged": solution.closed, "steps": solution.levels,
+        "potential": potential, "history": np.asarray([solution.lower]), "solution": solution,
+    }  # fmt: skip
+
+
+def _fitted(pair: Divergence, p: np.ndarray, q: np.ndarray, steps: int, seed: int, progress: bool) -> dict[str, Any]:
+    """A lower bound from a potential that was fitted by ascent."""
+    import jax
+
+    from proxflow.fitting import fit_potential
+
+    space = pair.gamma
+    looks = -(-steps // getattr(space, "updates", 1))
+    fitted = fit_potential(pair, p, q, steps=looks, batch=_BATCH, key=jax.random.key(seed), progress=progress)
+    share = space.share_inside(fitted.potential)
+    first, second = (q, p) if pair.reverse else (p, q)
+    value, lower = _in_float64(pair, fitted.potential, first, second, share)
+    tail = fitted.values[-max(2, len(fitted.values) // 10) :]
+    flat = math.isfinite(value) and np.ptp(tail) <= 1e-3 * max(abs(value), 1e-12)
+    return {
+        "value": value, "lower": max(lower, 0.0) if math.isfinite(lower) else 0.0,  # a constant potential proves 0
+        "upper": math.inf, "lipschitz_bound": space.lipschitz_bound(fitted.potential),
+        "converged": bool(flat) and "non-finite" not in fitted.stopped, "steps": steps,
+        "potential": fitted.potential, "history": fitted.values,
+    }  # fmt: skip
 
 
 def _in_float64(

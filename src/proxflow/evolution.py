@@ -67,6 +67,40 @@ class Run:
 Callback = Callable[[Run], bool | None]
 
 
+def _step(
+    flow: Flow, divergence: Divergence, target: Target, key: Array, index: Any, state: Any, memory: Any,
+    ascend: Callable[[Any, Array, Array, Any], Any], record: bool,
+) -> tuple[Any, Any, Report, Any]:  # fmt: skip
+    # Folding the step's number into the key makes a resumed run draw what an unbroken one would.
+    cloud_q = target.draw(jax.random.fold_in(key, index))
+
+    def drive(cloud: Array, memory: Any) -> tuple[Potential, Array, Any]:
+        memory = ascend(index, cloud, cloud_q, memory)
+        return divergence.variation(cloud, memory), divergence.value(cloud, cloud_q, memory), memory
+
+    state, memory, report, potentials = flow.step(state, drive, memory, index)
+    return state, memory, report, potentials if record else None
+
+
+def _chunk_on_host(
+    flow: Flow, divergence: Divergence, target: Target, state: Any, memory: Any, key: Array,
+    first: Any, count: Any, warm_up: Any, *, length: int, record: bool,
+) -> tuple[Any, Any, Array, Array, Any]:  # fmt: skip
+    """What `_chunk` does, for a Γ that climbs in Python: nothing is compiled, and one ascent is all there is."""
+
+    def ascend(index: Any, cloud: Array, cloud_q: Array, memory: Any) -> Any:
+        return divergence.fit(cloud, cloud_q, memory)
+
+    reports, kept = [], []
+    for index in range(int(first), int(first) + int(count)):
+        state, memory, report, potentials = _step(flow, divergence, target, key, index, state, memory, ascend, record)
+        reports.append(report)
+        kept.append(potentials)
+    finite = jnp.all(jnp.isfinite(flow.cloud(state)))
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *kept) if record else None
+    return state, memory, jnp.asarray([*zip(*reports, strict=True)]), finite, stacked
+
+
 @partial(jax.jit, static_argnames=("length", "record"))
 def _chunk(
     flow: Flow, divergence: Divergence, target: Target, state: Any, memory: Any, key: Array,
@@ -74,17 +108,12 @@ def _chunk(
 ) -> tuple[Any, Any, Array, Array, Any]:  # fmt: skip
     """Take `count` <= `length` steps; reports and potentials come stacked, `length` long."""
 
+    def ascend(index: Array, cloud: Array, cloud_q: Array, memory: Any) -> Any:
+        ascents = jnp.where(index == 0, warm_up, 1)
+        return jax.lax.fori_loop(0, ascents, lambda _, m: divergence.fit(cloud, cloud_q, m), memory)
+
     def step(index: Array, state: Any, memory: Any) -> tuple[Any, Any, Report, Any]:
-        # Folding the step's number into the key makes a resumed run draw what an unbroken one would.
-        cloud_q = target.draw(jax.random.fold_in(key, index))
-
-        def drive(cloud: Array, memory: Any) -> tuple[Potential, Array, Any]:
-            ascents = jnp.where(index == 0, warm_up, 1)
-            memory = jax.lax.fori_loop(0, ascents, lambda _, m: divergence.fit(cloud, cloud_q, m), memory)
-            return divergence.variation(cloud, memory), divergence.value(cloud, cloud_q, memory), memory
-
-        state, memory, report, potentials = flow.step(state, drive, memory, index)
-        return state, memory, report, potentials if record else None
+        return _step(flow, divergence, target, key, index, state, memory, ascend, record)
 
     def body(i: Array, carry: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
         state, memory, kept = carry
@@ -207,7 +236,8 @@ def _take(
     record: bool,
 ) -> None:
     """Advance the run by one chunk, all or nothing."""
-    state, memory, reports, cloud_is_finite, potentials = _chunk(
+    take = _chunk_on_host if divergence.gamma.on_host else _chunk
+    state, memory, reports, cloud_is_finite, potentials = take(
         flow, divergence, target, run.state, run.memory, run.key,
         np.int32(run.step), np.int32(count), np.int32(warm_up), length=length, record=record,
     )  # fmt: skip

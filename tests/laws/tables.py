@@ -2,7 +2,18 @@
 
 from proxflow.entropies import IPM, KL, Alpha, ChiSquared, JensenShannon, ReverseKL, SquaredHellinger
 from proxflow.flows import ConstantStep, DecayingStep, DivergenceStep
-from proxflow.gamma import GroupSort, SpectralNormalised, Unregularised
+from proxflow.gamma import (
+    Cones,
+    Convolutional,
+    Discrete,
+    GradientPenalty,
+    GroupSort,
+    KernelBall,
+    SpectralNormalised,
+    Symmetric,
+    Unregularised,
+)
+from proxflow.gamma.symmetric import column_permutations
 from proxflow.targets import LocalMixture, Samples, nearest_neighbours
 
 # f

@@ -18,18 +18,25 @@ raises the objective; translating or rescaling the data moves the potential with
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
-from typing import Any
+import math
+from typing import Any, ClassVar, Protocol
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array
 
-__all__ = ["Gamma", "Objective", "Potential", "gradients"]
+__all__ = ["Gamma", "Objective", "Potential", "ScaledPotential", "gradients"]
 
-# (φ on the ascending cloud, φ on the reference cloud) -> the functional to maximise
-Objective = Callable[[Array, Array], Array]
+
+class Objective(Protocol):
+    """The functional to maximise: (φ on the ascending cloud, φ on the reference cloud) -> a scalar, concave."""
+
+    @property
+    def f(self) -> Any:
+        """The entropy it is made of, for spaces that know a better way than gradients."""
+
+    def __call__(self, ascending: Array, reference: Array) -> Array: ...
 
 
 class Potential(eqx.Module):
@@ -40,13 +47,30 @@ class Potential(eqx.Module):
         """Values at the points, shape (n,)."""
 
 
+class ScaledPotential(Potential):
+    """A potential times a number: how one that left Γ by a little is brought back."""
+
+    potential: Potential
+    factor: Array | float
+
+    def __call__(self, points: Array) -> Array:
+        return self.factor * self.potential(points)
+
+
 def gradients(potential: Potential, points: Array) -> Array:
     """Gradients of the potential at each point, shape (n, d)."""
     return jax.grad(lambda cloud: jnp.sum(potential(cloud)))(points)
 
 
 class Gamma(eqx.Module):
-    """A space of potentials and the way to climb in it."""
+    """A space of potentials and the way to climb in it.
+
+    on_host: an ascent runs in Python and must not be compiled. own_coordinates: features have meanings of their own
+    (pixels, columns that may swap), so clouds must not be expressed in another basis.
+    """
+
+    on_host: ClassVar[bool] = False
+    own_coordinates: ClassVar[bool] = False
 
     @abc.abstractmethod
     def init(self, key: Array, particles: Array, target: Array) -> Any:
@@ -60,6 +84,14 @@ class Gamma(eqx.Module):
     def potential(self, state: Any) -> Potential:
         """Return the potential that the state stands for."""
 
+    def potential_on_reference(self, state: Any) -> Potential:
+        """Return the potential as seen from the reference cloud: the same one, unless Γ knows its samples only."""
+        return self.potential(state)
+
     @abc.abstractmethod
     def lipschitz_bound(self, potential: Potential) -> float:
         """Return a certified bound on the potential's slope, from its float64 weights; inf if there is none."""
+
+    def share_inside(self, potential: Potential) -> float:
+        """Return the largest share of the potential that is certainly in Γ: 1, or L over its proven slope."""
+        return min(1.0, float(getattr(self, "L", math.inf)) / self.lipschitz_bound(potential))

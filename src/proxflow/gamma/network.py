@@ -10,7 +10,7 @@ Activations are bent so that |σ'| <= 1: with ‖W_i‖₂ <= 1 the slope of φ 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import equinox as eqx
 import jax
@@ -21,21 +21,40 @@ from jax import Array
 
 from proxflow.gamma.base import Objective, Potential
 
-__all__ = ["Network", "NetworkPotential", "NetworkState", "adam_ascent", "new_state", "spectral_bound"]
+__all__ = [
+    "Network", "NetworkPotential", "NetworkState", "adam_ascent", "group_sort", "new_state", "orthonormal",
+    "spectral_bound", "standing_state",
+]  # fmt: skip
 
 Weights = tuple[Array, ...]
 Projection = Callable[[Weights, Any], tuple[Weights, Any]]
 
 
-def group_sort(height: Array) -> Array:
+class Standardised(Protocol):
+    """A potential that says its slope L and the scale s of its data."""
+
+    @property
+    def slope(self) -> Array: ...
+
+    @property
+    def scale(self) -> Array: ...
+
+    def __call__(self, points: Array) -> Array: ...
+
+
+# (φ, particles, target, what the state remembers) -> a cost without units, such as the excess of φ's slope over L
+Penalty = Callable[[Any, Array, Array, Any], Array]
+
+
+def group_sort(height: Array, axis: int = 0) -> Array:
     """GroupSort(2) after rotating each pair by 45 degrees: half the units pass, half pass as |.|.
 
     max(a, b) and min(a, b) are ((a+b) ± |a-b|) / 2, so between orthonormal layers sorting pairs and taking
     absolute values of every second unit are the same family of networks (Anil et al. 2019). This one
     is faster, for it shuffles no units.
     """
-    half = height.shape[0] // 2
-    return jnp.concatenate([height[:half], jnp.abs(height[half:])])
+    first, second = jnp.split(height, [height.shape[axis] // 2], axis)
+    return jnp.concatenate([first, jnp.abs(second)], axis)
 
 
 def smooth_relu(height: Array, width: float = 0.1) -> Array:
@@ -55,7 +74,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 class Network(eqx.Module):
     """Weights W_i of shape (out, in) and biases (out, 1) of the hidden layers; the last layer has no bias.
 
-    A bias there would shift φ by a constant, which no divergence sees.
+    A bias there would shift φ by a constant, which no divergence sees. Convolutions keep kernels in place of weights.
     """
 
     weights: Weights
@@ -97,12 +116,17 @@ def new_state(
     All in NumPy: it runs once, and compiling it would take longer than a whole flow in the plane.
     """
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
-    cloud_p, cloud_q = np.asarray(particles, np.float64), np.asarray(target, np.float64)
-    sizes = [cloud_p.shape[1]] + [width] * depth + [1]
+    sizes = [particles.shape[1]] + [width] * depth + [1]
     dtype = particles.dtype
-    weights: Any = tuple(_orthonormal(rng, *shape).astype(dtype) for shape in zip(sizes[1:], sizes[:-1], strict=True))
+    weights: Any = tuple(orthonormal(rng, *shape).astype(dtype) for shape in zip(sizes[1:], sizes[:-1], strict=True))
     biases: Any = tuple(np.zeros((size, 1), dtype) for size in sizes[1:-1])
-    network = Network(weights, biases)
+    return standing_state(Network(weights, biases), auxiliary(weights), particles, target)
+
+
+def standing_state(network: Network, auxiliary: Any, particles: Array, target: Array) -> NetworkState:
+    """Return a state with this network, Adam at rest, and the pooled data's centre and scale."""
+    cloud_p, cloud_q = np.asarray(particles, np.float64), np.asarray(target, np.float64)
+    dtype = particles.dtype
     # Each cloud counts half, whatever its size: the network must see both.
     centre = 0.5 * (cloud_p.mean(axis=0) + cloud_q.mean(axis=0))
     spread = 0.5 * (np.mean((cloud_p - centre) ** 2) + np.mean((cloud_q - centre) ** 2))
@@ -111,10 +135,10 @@ def new_state(
         np.zeros((), np.int32), *(jax.tree.map(np.zeros_like, network) for _ in range(2))
     )
     place: Any = (centre.astype(dtype), np.asarray(scale, dtype))
-    return jax.device_put(NetworkState(network, still, auxiliary(weights), *place))
+    return jax.device_put(NetworkState(network, still, auxiliary, *place))
 
 
-def _orthonormal(rng: np.random.Generator, after: int, before: int) -> np.ndarray:
+def orthonormal(rng: np.random.Generator, after: int, before: int) -> np.ndarray:
     """A random matrix of shape (after, before) with orthonormal rows or columns, whichever fit."""
     factor, triangle = np.linalg.qr(rng.normal(size=(max(after, before), min(after, before))))
     factor = factor * np.sign(np.diag(triangle))  # uniform over orthonormal matrices (Mezzadri 2007)
@@ -127,7 +151,7 @@ def _adam() -> optax.GradientTransformation:
 
 def adam_ascent(
     objective: Objective,
-    to_potential: Callable[[NetworkState], NetworkPotential],
+    to_potential: Callable[[NetworkState], Standardised],
     project: Projection,
     particles: Array,
     target: Array,
@@ -136,8 +160,9 @@ def adam_ascent(
     updates: int,
     learning_rate: Array | float,
     horizon: Array | float | None,
+    penalty: Penalty | None = None,
 ) -> NetworkState:
-    """Return the state after `updates` Adam steps up the objective, projected after each.
+    """Return the state after `updates` Adam steps up the objective less the penalty, projected after each.
 
     With a horizon the learning rate falls to zero over that many updates, along a cosine: for one divergence to
     be computed well. Without, it is constant: for a potential that must keep following its particles.
@@ -150,7 +175,8 @@ def adam_ascent(
         potential = to_potential(state._replace(network=network))
         values = potential(both)
         # In units of s L the gradients are of order one whatever the data's units.
-        return -objective(values[:count], values[count:]) / (potential.slope * potential.scale)
+        cost = -objective(values[:count], values[count:]) / (potential.slope * potential.scale)
+        return cost if penalty is None else cost + penalty(potential, particles, target, state.auxiliary)
 
     def update(_: Array, state: NetworkState) -> NetworkState:
         gradient = jax.grad(loss)(state.network, state)

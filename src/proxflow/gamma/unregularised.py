@@ -55,3 +55,6 @@ class Unregularised(Gamma):
     def lipschitz_bound(self, potential: Any) -> float:
         """Return inf: nothing bounds the space, whatever this one potential's slope."""
         return math.inf
+
+    def share_inside(self, potential: Any) -> float:
+        return 1.0

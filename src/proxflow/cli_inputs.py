@@ -1,0 +1,92 @@
+"""What the commands share: option types, and files read into samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from proxflow.runs import Data
+
+Entropy = Annotated[str, typer.Option("--f", help="kl, alpha, reverse_kl, js, hellinger, chi2, renyi or ipm.")]
+Alpha = Annotated[float | None, typer.Option(help="Order of --f alpha or renyi (2 if not given).")]
+FlowSlope = Annotated[float | None, typer.Option("--L", help="Lipschitz constant. From the data if not given.")]
+Steps = Annotated[int, typer.Option(help="The most steps to take.")]
+Seed = Annotated[int, typer.Option(help="Same seed, same machine: the same bits.")]
+Out = Annotated[Path | None, typer.Option(help="Folder to write; proxflow-COMMAND if not given.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Columns = Annotated[str | None, typer.Option(help="Use only these columns, separated by commas.")]
+Key = Annotated[str | None, typer.Option(help="Which array of an NPZ file.")]
+Space = Annotated[str, typer.Option(help="auto, groupsort, spectral, cones, exact, penalty or unregularised.")]
+Reverse = Annotated[bool, typer.Option("--reverse", help="D(Q||P) instead of D(P||Q).")]
+Method = Annotated[str, typer.Option(help="euler or heun.")]
+StepSize = Annotated[float | None, typer.Option(help="A constant step. Follows the divergence if not given.")]
+Smoothing = Annotated[
+    float | None,
+    typer.Option(help="0 to 1: mix target samples with their neighbours. By their sparsity if not given."),
+]
+Scaling = Annotated[
+    str, typer.Option(help="columns: divide by standard deviations inside; none; auto: if units are mixed.")
+]
+Width = Annotated[int | None, typer.Option(help="Units per layer of the network. From the data if not given.")]
+Depth = Annotated[int, typer.Option(help="Hidden layers of the network.")]
+Updates = Annotated[int, typer.Option(help="Updates of the potential per step.")]
+Rate = Annotated[float | None, typer.Option("--learning-rate", help="Of Adam. From the width if not given.")]
+Bounds = Annotated[str | None, typer.Option(help="LOW,HIGH: keep every value in this range.")]
+Test = Annotated[Path | None, typer.Option(help="Held-out samples to judge by; else a trial on 3/4 of the data.")]
+NoTrial = Annotated[bool, typer.Option("--no-trial", help="Do not judge by a trial run: twice as fast.")]
+NoPictures = Annotated[bool, typer.Option("--no-pictures", help="No figures, no report.")]
+
+
+def read(
+    path: Path, columns: str | Sequence[str] | None, key: str | None, image: str | None,
+    like: tuple[Path, Data] | None = None, minimum: int | None = None,
+) -> Data:  # fmt: skip
+    """Return the samples in a file; `like` another file, its columns and their order."""
+    from proxflow.data.tables import align_columns, read_table
+    from proxflow.runs import Data
+
+    chosen = [name.strip() for name in columns.split(",")] if isinstance(columns, str) else columns
+    table = read_table(
+        path,
+        key=key if like is None else key_for(path, key),
+        columns=chosen,
+        minimum=minimum or (2 if like is None else 1),
+    )
+    if like is not None:
+        table = align_columns(table, read_table(like[0], key=key_for(like[0], key), columns=chosen, minimum=1))
+    return Data(
+        table.values, table.columns, path.suffix.lower() in (".npy", ".npz"), table.event_shape,
+        _image(image, table.values.shape[1], table.event_shape),
+    )  # fmt: skip
+
+
+def read_like(path: Path, table: Data, reference: Path, key: str | None, columns: str | None) -> Any:
+    """Held-out samples in the reference's columns."""
+    values = read(path, columns if table.columns is None else table.columns, key_for(path, key), None).values
+    if values.shape[1] != table.values.shape[1]:
+        raise ValueError(f"{path} has {values.shape[1]} features and {reference} has {table.values.shape[1]}.")
+    if len(values) < 16:
+        raise ValueError(f"{path}: {len(values)} held-out samples are too few to judge by; at least 16 are needed.")
+    return values
+
+
+def key_for(path: Path, key: str | None) -> str | None:
+    """The key of an NPZ file; files of other kinds beside it need none."""
+    return key if path.suffix.lower() == ".npz" else None
+
+
+def _image(text: str | None, features: int, event_shape: tuple[int, ...]) -> tuple[int, int] | None:
+    if text is None:
+        return (event_shape[0], event_shape[1]) if len(event_shape) == 2 else None
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(p.isdigit() and int(p) > 0 for p in parts):
+        raise ValueError(f"--image must be HEIGHTxWIDTH, such as 28x28, got {text!r}.")
+    height, width = int(parts[0]), int(parts[1])
+    if height * width != features:
+        raise ValueError(f"--image {text} has {height * width} pixels, but the samples have {features} features.")
+    return height, width
