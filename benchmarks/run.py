@@ -8,12 +8,18 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import exactness, quality, speed, startup
+from benchmarks import exactness, inference, population, quality, speed, startup
 
 SECTIONS = [
     ("Speed", speed, speed.main),
     ("Exactness of `divergence`", exactness, exactness.main),
-    ("Tightness of the networks, and noise", exactness, exactness.tightness),
+    ("The exact solver", exactness, exactness.solver),
+    ("Tightness of each space", exactness, exactness.tightness),
+    ("Tightness where samples are mostly noise", exactness, exactness.noise),
+    ("Known W1 between laws", population, population.main),
+    ("Coverage of the lower bound", inference, inference.coverage),
+    ("Level of the test", inference, inference.level),
+    ("Power of the test", inference, inference.power),
     ("Quality in the plane", quality, quality.plane),
     ("Quality in 64 dimensions", quality, quality.digits),
     ("Smoothing: closeness, novelty and spread", quality, quality.smoothing),

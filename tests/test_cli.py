@@ -49,7 +49,7 @@ def test_help_and_version_are_instant_and_complete():
     done = process("--help")
     assert done.returncode == 0
     assert time.perf_counter() - start < 20  # a hang, not a speed: speeds live in benchmarks
-    for command in ("demo", "generate", "transport", "divergence", "rerun"):
+    for command in ("demo", "generate", "transport", "compare", "rerun"):
         assert command in done.stdout
         assert f"Example: proxflow {command}" in process(command, "--help").stdout
     assert re.fullmatch(r"proxflow \d+\.\d+\.\d+\n", process("--version").stdout)
@@ -165,18 +165,42 @@ def test_transport_matches_columns_by_name_and_keeps_rows(here, capsys):
     assert "W2 before" in Path("o/report.html").read_text()
 
 
-def test_divergence_prints_the_formula_or_json(here, capsys):
-    code, out, _ = call(capsys, "divergence", "a.csv", "b.csv", "--steps", "40", "--L", "2")
+def test_compare_prints_a_table_or_json(here, capsys):
+    code, out, _ = call(capsys, "compare", "a.csv", "b.csv", "--L", "2", "--permutations", "99")
     assert code == 0
-    assert "sup over L-Lipschitz" in out
-    code, out, _ = call(capsys, "divergence", "a.csv", "b.csv", "--steps", "40", "--L", "2", "--json")
+    assert "these samples" in out
+    assert "at least" in out
+    assert "p = " in out
+    assert "age" in out
+    code, out, _ = call(capsys, "compare", "a.csv", "b.csv", "--L", "2", "--permutations", "99", "--json")
     found = json.loads(out)
     assert found["direction"] == "P||Q"
-    assert 0 < found["lower"] <= 2 * 3 * 2**0.5 + 2
-    code, out, _ = call(
-        capsys, "divergence", "a.csv", "b.csv", "--steps", "40", "--reverse", "--out", "d.json", "--json"
-    )
-    assert json.loads(Path("d.json").read_text()) == json.loads(out)
+    assert 0 < found["lower"] == found["value"] <= found["upper"] <= found["lower"] * 1.0002
+    assert 0 <= found["held_out_lower"] < found["upper"]
+    assert found["level"] == 0.95
+    assert 0.01 <= found["p_value"] <= 1
+    assert found["converged"] is True
+    assert {feature["name"] for feature in found["features"]} == {"age", "height"}
+
+
+def test_compare_in_parts_and_written(here, capsys):
+    code, out, _ = call(capsys, "compare", "a.csv", "b.csv", "--exact-only", "--reverse", "--out", "d.json", "--json")
+    found = json.loads(out)
+    assert (code, found["held_out_lower"], found["p_value"]) == (0, None, None)
+    assert json.loads(Path("d.json").read_text()) == found
+    code, out, _ = call(capsys, "compare", "a.csv", "b.csv", "--no-test", "--json", "--report", "page.html")
+    found = json.loads(out)
+    assert found["p_value"] is None
+    assert found["held_out_lower"] is not None
+    assert "<html" in Path("page.html").read_text()[:200]
+
+
+def test_compare_says_when_the_bracket_did_not_close(here, capsys, monkeypatch):
+    monkeypatch.setattr("proxflow.gamma.semidual._MOST_LEVELS", 1)
+    code, out, err = call(capsys, "compare", "a.csv", "b.csv", "--exact-only", "--json")
+    assert code == 3
+    assert json.loads(out)["converged"] is False
+    assert "did not close" in err
 
 
 def _files(folder: Path) -> None:
@@ -211,15 +235,15 @@ BAD = {
     "f": (["generate", "a.csv", "--f", "klu"], "reverse_kl"),
     "alpha without": (["generate", "a.csv", "--alpha", "2"], "f='alpha'"),
     "L": (["generate", "a.csv", "--L", "0"], "L must be"),
-    "negative L": (["divergence", "a.csv", "b.csv", "--L", "-1"], "L must be"),
+    "negative L": (["compare", "a.csv", "b.csv", "--L", "-1"], "L must be"),
     "steps": (["generate", "a.csv", "--steps", "0"], "steps must be"),
     "odd width": (["generate", "a.csv", "--width", "7"], "even"),
     "method": (["generate", "a.csv", "--method", "rk9"], "heun"),
     "gamma": (["generate", "a.csv", "--gamma", "nets"], "groupsort"),
     "bounds": (["generate", "a.csv", "--bounds", "1"], "LOW,HIGH"),
     "image": (["generate", "a.csv", "--image", "3x3"], "9 pixels"),
-    "widths differ": (["divergence", "a.npy", "wide.csv"], "features"),
-    "names differ": (["divergence", "a.csv", "wide.csv"], "height"),
+    "widths differ": (["compare", "a.npy", "wide.csv"], "features"),
+    "names differ": (["compare", "a.csv", "wide.csv"], "height"),
     "no such option": (["generate", "a.csv", "--bogus"], "bogus"),
     "not a number": (["generate", "a.csv", "--steps", "many"], "--steps"),
     "no such command": (["generat"], "generat"),

@@ -262,6 +262,7 @@ class TestFlows:
             left[name] = distance(np.asarray(run.state.points, float))
         assert left["exact"] < left["network"] < 0.3 * distance(x + 3)
 
+
 class TestEstimator:
     @pytest.mark.parametrize("reverse", [False, True])
     def test_fits_samples_and_transforms(self, reverse):

@@ -1,6 +1,7 @@
 """The exact solver: its bracket is closed and true, on easy and on hard samples."""
 
 from functools import cache
+from itertools import pairwise
 
 import jax.numpy as jnp
 import numpy as np
@@ -218,7 +219,7 @@ class TestLaws:
     def test_nondecreasing_in_L(self, name):
         x, y = clouds()
         found = [solve_samples(x, y, ENTROPIES[name](), L, gap=1e-6) for L in (1e-3, 0.1, 1.0, 1.001, 10.0, 1e3)]
-        for before, after in zip(found[:-1], found[1:], strict=True):
+        for before, after in pairwise(found):
             assert before.lower < after.upper
             assert before.upper < after.lower  # by far more than the gap
 
@@ -246,9 +247,7 @@ class TestLaws:
         x, y = clouds()
         f = ENTROPIES[name]()
         cold = solve_samples(x, y, f, 1.0, power=power)
-        warm = solve_samples(
-            x, y, f, 1.0, power=power, start=cold.heights + 7.0, temperature=4 * cold.temperature
-        )
+        warm = solve_samples(x, y, f, 1.0, power=power, start=cold.heights + 7.0, temperature=4 * cold.temperature)
         check(warm, x, y, 1.0, power)
         assert agree(cold, warm)
         assert warm.levels < cold.levels
@@ -325,7 +324,7 @@ class TestManyPoints:
         monkeypatch.setattr(semidual, "_COARSE", 20)
         heights, temperature = semidual._coarse_start(x, y, f, 1.0, power)
         assert heights.shape == (M,)
-        assert 0 < temperature
+        assert temperature > 0
         assert np.corrcoef(heights, plain.heights)[0, 1] > 0.5  # of forty points, twenty say that much
         found = solve_samples(x, y, f, 1.0, power=power)
         check(found, x, y, 1.0, power)

@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from proxflow.advice import Recommendation, hill_index, recommend
     from proxflow.comparison import Comparison, compare
     from proxflow.discrepancies import kale, mmd
     from proxflow.divergences import Divergence
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         Unregularised,
     )
     from proxflow.metrics import energy_distance, nearest_distance, oracle_ratio, wasserstein
+    from proxflow.renyi import Renyi
 
 __version__ = "0.1.0"
 
@@ -57,6 +59,8 @@ __version__ = "0.1.0"
 _HOMES = {
     "compare": "comparison",
     "Comparison": "comparison",
+    "recommend": "advice",
+    "Recommendation": "advice",
     "divergence": "estimate",
     "DivergenceEstimate": "estimate",
     "ParticleTransport": "estimators",
@@ -88,8 +92,10 @@ _HOMES = {
     "SquaredHellinger": "entropies",
     "ChiSquared": "entropies",
     "IPM": "entropies",
+    "Renyi": "renyi",
     "cumulant": "entropies",
     # the referee
+    "hill_index": "advice",
     "mmd": "discrepancies",
     "kale": "discrepancies",
     "wasserstein": "metrics",
@@ -99,12 +105,13 @@ _HOMES = {
 }
 
 __all__ = [  # noqa: RUF022 - in the order above: what most people want first
-    "compare", "Comparison", "divergence", "DivergenceEstimate", "ParticleTransport",
+    "compare", "Comparison", "recommend", "Recommendation", "divergence", "DivergenceEstimate", "ParticleTransport",
     "Divergence", "evolve", "Run", "Stopping", "Particles", "ConstantStep", "DecayingStep", "DivergenceStep",
     "Gamma", "Potential", "Discrete", "Cones", "GroupSort", "SpectralNormalised", "Convolutional", "Symmetric",
     "KernelBall", "GradientPenalty", "Unregularised",
-    "Entropy", "KL", "Alpha", "ReverseKL", "JensenShannon", "SquaredHellinger", "ChiSquared", "IPM", "cumulant",
-    "mmd", "kale", "wasserstein", "energy_distance", "oracle_ratio", "nearest_distance",
+    "Entropy", "KL", "Alpha", "ReverseKL", "JensenShannon", "SquaredHellinger", "ChiSquared", "IPM", "Renyi",
+    "cumulant",
+    "hill_index", "mmd", "kale", "wasserstein", "energy_distance", "oracle_ratio", "nearest_distance",
 ]  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from proxflow.defaults import radius
-from proxflow.spans import column_scales
+from proxflow.notes import notes_on
 from proxflow.validation import (
     check_cloud,
     check_positive,
@@ -37,7 +37,7 @@ from proxflow.validation import (
     in_order_of,
 )
 
-__all__ = ["Recommendation", "hill_index", "recommend"]
+__all__ = ["Recommendation", "hill_index", "recommend", "tail_note"]
 
 _ENOUGH = 50  # samples, below which no tail is looked for
 _HEAVY = 5.0  # tail index: from here on the moments that an order near 1 asks for are there
@@ -171,14 +171,22 @@ def recommend(x: Any, y: Any) -> Recommendation:
     ]
     tails = _tail(px), _tail(py)
     f, alpha = _entropy_for(tails, reasons)
-    _note_units(np.concatenate([px, py]), names, reasons)
-    _note_repeats(px, py, reasons)
+    reasons += notes_on(px, py, names)
     return Recommendation(
         L, f, alpha, scale, (tails[0].index, tails[1].index), (tails[0].heavy, tails[1].heavy), tuple(reasons)
     )
 
 
 # ---------------------------------------------------------------------- tails
+
+
+def tail_note(x: np.ndarray, y: np.ndarray) -> str | None:
+    """Return what heavy tails of samples of shapes (n, d) and (m, d) mean for numbers about their laws, if any."""
+    reasons: list[str] = []
+    tails = _tail(x), _tail(y)
+    _entropy_for(tails, reasons)
+    heavy = [reason for reason in reasons if any(tail.heavy for tail in tails) and "heavy tails" in reason]
+    return f"{heavy[0]} The lower bound's confidence is nominal." if heavy else None
 
 
 @dataclass(frozen=True)
@@ -246,30 +254,3 @@ def _entropy_for(tails: tuple[_Tail, _Tail], reasons: list[str]) -> tuple[str, f
             "only x has heavy tails: D(P‖Q) averages f* over y, where kl is finite too; the order is for D(Q‖P)."
         )
     return "alpha", alpha
-
-
-# ---------------------------------------------------------------------- columns and rows
-
-
-def _note_units(points: np.ndarray, names: list[str] | None, reasons: list[str]) -> None:
-    if column_scales(points) is None:
-        return
-    deviations = points.std(axis=0)
-    widest = int(np.argmax(deviations))
-    label = repr(names[widest]) if names else str(widest)
-    ratio = deviations[widest] / np.median(np.delete(deviations, widest))
-    size = f"{ratio:.3g} times" if np.isfinite(ratio) else "far above"
-    reasons.append(
-        f"columns in mixed units: column {label} decides, its deviation is {size} the median of the others. Divide "
-        "columns by their deviations first, unless they share a unit."
-    )
-
-
-def _note_repeats(px: np.ndarray, py: np.ndarray, reasons: list[str]) -> None:
-    for name, points in (("x", px), ("y", py)):
-        distinct = len(np.unique(points, axis=0))
-        if distinct <= 0.5 * len(points):
-            reasons.append(
-                f"{name} repeats itself: {distinct} distinct rows of {len(points)}. On discrete data distances "
-                "only mean something if the codes do; with few categories compare their shares instead."
-            )

@@ -5,7 +5,8 @@
 
 |∇φ| is at most L and a tight potential spends all of it, so along features that tell nothing it is steep too, in
 random directions. Two potentials agree on a direction only where the data say so: their product keeps the signal,
-and the noise averages out. With the exact potential alone (nothing held out) the share is of E_P|∂_i φ|, noise included.
+and the noise averages out. With the exact potential alone (nothing held out) the share is of E_P|∂_i φ|, noise
+included.
 
 Bad at: features that are copies of one another (they divide the share), and P = Q, where there is nothing to explain.
 """
@@ -29,7 +30,10 @@ _BLOCK = 2**24  # numbers held at a time: 50,000 features are many
 
 @dataclass(frozen=True)
 class Feature:
-    """slope: E_P|∂φ|. share: of what moved, between 0 and 1. direction: +1 if P is above Q along it, -1 if below."""
+    """How much a feature moved.
+
+    slope: E_P|∂φ|. share: of what moved, between 0 and 1. direction: +1 if P is above Q along it, -1 if below.
+    """
 
     name: str
     slope: float
@@ -97,11 +101,11 @@ def _means(blocks: Iterable[list[np.ndarray]]) -> Slopes:
     return Slopes(absolute / count, signed / count, shared / count, length / count, largest)
 
 
-def by_feature(slopes: Slopes, names: Sequence[str]) -> tuple[Feature, ...]:
-    """All features, those that moved most first."""
+def by_feature(slopes: Slopes, names: Sequence[str], sign: int = 1) -> tuple[Feature, ...]:
+    """All features, those that moved most first; sign -1 if it was Q that moved."""
     total = float(slopes.shared.sum()) or 1.0
     order = np.lexsort((-slopes.absolute, -slopes.shared))
+    directions = sign * np.sign(slopes.signed)
     return tuple(
-        Feature(names[i], float(slopes.absolute[i]), float(slopes.shared[i] / total), int(np.sign(slopes.signed[i])))
-        for i in order
+        Feature(names[i], float(slopes.absolute[i]), float(slopes.shared[i] / total), int(directions[i])) for i in order
     )

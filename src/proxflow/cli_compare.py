@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,7 +66,7 @@ def compare(
     if out is not None:
         write_json(out, found)
     if report is not None:
-        _write_page(result, first.values, second.values, report)
+        _write_page(result, first.values, second.values, first.columns, report)
         if not as_json:
             typer.echo(f"  Report: {report}")
     if not result.converged:
@@ -88,8 +89,7 @@ def _check_writable(name: str, path: Path | None, inputs: tuple[Path, ...]) -> N
         raise ValueError(f"{name} {path} is one of the inputs; it would be overwritten.")
 
 
-def _write_page(result: Comparison, x: object, y: object, path: Path) -> None:
+def _write_page(result: Comparison, x: object, y: object, names: Sequence[str] | None, path: Path) -> None:
     from proxflow.comparison_page import draw_comparison
 
-    names = [feature.name for feature in result.features]
     draw_comparison(result, x, y, names, path, shlex.join(["proxflow", *sys.argv[1:]]))

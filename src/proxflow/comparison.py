@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from proxflow.advice import tail_note
 from proxflow.attribution import Feature, Slopes, by_feature, fitted_slopes, transport_slopes
 from proxflow.defaults import radius
 from proxflow.entropies import Entropy, entropy
@@ -244,7 +245,8 @@ def compare(
     if math.isinf(slope):
         raise ValueError("compare needs a finite L: without it the divergence of samples is infinite.")
     seed = seed_from(random_state)
-    notes = list(notes_on(px, py, names))
+    notes = list(notes_on(px, py, names, ("P", "Q")))
+    notes += [note for note in [tail_note(px, py)] if note is not None]
 
     space = None if gamma is None else named_gamma(gamma, slope, px.shape[1])
     span = Span(np.zeros(px.shape[1])) if space is not None and space.own_coordinates else affine_span(px, py)
@@ -256,8 +258,8 @@ def compare(
     if heldout or test:
         if smallest < fewest_samples(parts):
             notes.append(
-                f"{smallest} samples are too few to hold any out: no lower bound on the laws, and the test sees only"
-                f" distances (at least {fewest_samples(parts)} on each side are needed)."
+                f"too few samples to hold any out ({smallest}, where {fewest_samples(parts)} are the least): no lower"
+                " bound on the laws, and the test sees only distances."
             )
         else:
             held = heldout_bound(
@@ -285,7 +287,7 @@ def compare(
         reweighted=solution.reweighted if solution else math.nan,
         slope=slopes.largest if slopes else math.nan, lipschitz_bound=proven,
         budget=slopes.length / slope if slopes else math.nan,
-        features=by_feature(slopes, names) if slopes else (), notes=tuple(notes), seed=seed,
+        features=by_feature(slopes, names, -1 if reverse else 1) if slopes else (), notes=tuple(notes), seed=seed,
         seconds=time.perf_counter() - started,
         moved=_moved(solution, p, q, slope) if solution else missing,
         weights=solution.density if solution else missing,

@@ -13,13 +13,14 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 
 from proxflow.defaults import default_width
 from proxflow.divergences import Divergence
 from proxflow.entropies import Entropy, entropy
 from proxflow.gamma import Cones, Discrete, Gamma, GradientPenalty, GroupSort, SpectralNormalised, Unregularised
+from proxflow.gamma.base import heights_and_slopes
 from proxflow.gamma.semidual import SampleSolution
 from proxflow.progress import Progress
 from proxflow.spans import Span, affine_span
@@ -52,19 +53,15 @@ class PotentialFunction:
 
     def __call__(self, points: Any) -> np.ndarray:
         """Values at points of shape (n, d): shape (n,)."""
-        return np.asarray(self.potential(self._encode(points)))
+        return np.asarray(self._evaluated(points)[0])
 
     def gradient(self, points: Any) -> np.ndarray:
         """Gradients at points of shape (n, d): shape (n, d)."""
-        from proxflow.gamma import gradients
+        return self.span.displacement(np.asarray(self._evaluated(points)[1]))
 
-        inside = np.asarray(gradients(self.potential, self._encode(points)))
-        return self.span.displacement(inside)
-
-    def _encode(self, points: Any) -> Any:
-        import jax.numpy as jnp
-
-        return jnp.asarray(self.span.encode(check_cloud(points, "points", minimum=1)), jnp.float32)
+    def _evaluated(self, points: Any) -> Any:
+        inside = self.span.encode(check_cloud(points, "points", minimum=1))
+        return heights_and_slopes(self.potential, jnp.asarray(inside, jnp.float32))
 
 
 @dataclass(frozen=True)
@@ -113,20 +110,29 @@ class DivergenceEstimate:
         first, second = ("Q", "P") if self.reverse else ("P", "Q")
         name = type(self.f).__name__ if not hasattr(self.f, "order") else f"{type(self.f).__name__} {self.f.order:g}"
         space = type(self.gamma).__name__
-        if self.solution is not None:
-            verdict = "the bounds meet" if self.converged else f"NOT closed: gap {self.solution.gap:.1e} of the value"
-            found = f"between {self.lower:.6g} and {self.upper:.6g}"
-        else:
-            verdict = "converged" if self.converged else f"NOT converged: take more steps than {self.steps}"
-            found = f"at least {self.lower:.6g}"
+        lipschitz = hasattr(self.gamma, "L") and math.isfinite(self.L)
+        kind = f"Lipschitz-regularised (L = {self.L:g})" if lipschitz else repr(self.gamma)
+        over = "L-Lipschitz φ" if lipschitz else f"φ in {space}"
+        mixed = f" = inf over R of  D_f(R‖{second}) + L·W1({first}, R)" if lipschitz else ""
         return (
-            f"{name} divergence over {space} (L = {self.L:g}): {found}\n"
-            f"  D({first}‖{second}) = sup over φ of  E_{first}[φ] - Λ_f(φ; {second})"
-            f" = inf over R of  D_f(R‖{second}) + L·W1({first}, R)\n"
-            f"  value {self.value:.6g}; slope certified at most {self.lipschitz_bound:.6g}; {verdict}\n"
-            f"  P: {self.n_x} samples, Q: {self.n_y}, {self.n_features} feature{'s' * (self.n_features != 1)};"
-            f" seed {self.seed}, {self.seconds:.1f} s"
+            f"{name} divergence, {kind}: {self._found()}\n"
+            f"  D({first}‖{second}) = sup over {over} of  E_{first}[φ] - Λ_f(φ; {second}){mixed}\n"
+            f"  value {self.value:.6g}; slope certified at most {self.lipschitz_bound:.6g} ({space});"
+            f" {self._verdict()}\n"
+            f"  P: {self.n_x} sample{'s' * (self.n_x != 1)}, Q: {self.n_y}, {self.n_features}"
+            f" feature{'s' * (self.n_features != 1)}; seed {self.seed}, {self.seconds:.1f} s"
         )
+
+    def _found(self) -> str:
+        if self.solution is not None:
+            return f"between {self.lower:.6g} and {self.upper:.6g}"
+        return f"at least {self.lower:.6g}"
+
+    def _verdict(self) -> str:
+        if self.solution is not None:
+            return "the bounds meet" if self.converged else f"NOT closed: gap {self.solution.gap:.1e} of the value"
+        soft = "the value is no bound; " if self.lower < 0.99 * self.value else ""
+        return soft + ("converged" if self.converged else f"NOT converged: take more steps than {self.steps}")
 
 
 def named_gamma(gamma: str | Gamma, L: float, features: int, **settings: Any) -> Gamma:
@@ -174,7 +180,8 @@ def divergence(
     y
         Samples of Q, shape (m, d).
     f
-        "kl", "alpha", "reverse_kl", "js", "hellinger", "chi2", "ipm" (then the value is L·W1), or an `Entropy`.
+        "kl", "alpha", "reverse_kl", "js", "hellinger", "chi2", "ipm" (then the value is L·W1),
+        "renyi", or an `Entropy`.
     L
         Lipschitz constant of the potentials, in units of potential per unit of data. Larger L, larger
         divergence: L·W1 for small L, towards the f-divergence for large L. inf is allowed, and unregularised.
@@ -228,12 +235,10 @@ def divergence(
     if gamma == "auto" and len(px) * len(py) <= EXACT_PAIRS and not math.isinf(L):
         gamma = "exact"
     width = default_width(px.shape[1])
-    space = named_gamma(
+    space = Discrete(L=float(L), gap=gap) if gamma == "exact" and not math.isinf(L) else named_gamma(
         gamma, float(L), px.shape[1],
         updates=min(_UPDATES_PER_LOOK, steps), learning_rate=0.64 / width, horizon=float(steps),
     )  # fmt: skip
-    if isinstance(space, Discrete):
-        space = eqx.tree_at(lambda g: g.gap, space, gap) if gamma == "exact" else space
     span = Span(np.zeros(px.shape[1])) if space.own_coordinates else affine_span(px, py)
     p, q = span.encode(px), span.encode(py)
     pair = Divergence(space, chosen, reverse)

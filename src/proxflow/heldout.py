@@ -28,11 +28,11 @@ import numpy as np
 
 from proxflow.defaults import default_width
 from proxflow.divergences import Divergence
-from proxflow.entropies import Entropy, cumulant, reweighting
+from proxflow.entropies import Entropy, cut, influence, reweighting
 from proxflow.estimate import PotentialFunction
 from proxflow.fitting import fit_potential
 from proxflow.gamma import Cones, Gamma, GroupSort, Potential
-from proxflow.gamma.base import ScaledPotential
+from proxflow.gamma.base import ScaledPotential, heights_and_slopes
 from proxflow.progress import Progress
 from proxflow.spans import Span
 
@@ -174,18 +174,8 @@ def _most_and_rest(points: np.ndarray, rng: np.random.Generator) -> tuple[np.nda
     return points[order[rest:]], points[order[:rest]]
 
 
-@jax.jit
-def _evaluate(potential: Any, points: Any) -> Any:
-    return potential(points)
-
-
-def _values(potential: Any, points: np.ndarray) -> np.ndarray:
-    return np.asarray(_evaluate(potential, jnp.asarray(points, jnp.float32)), np.float64)
-
-
-def influence(f: Entropy, values: Any) -> Any:
-    """How Λ changes as mass is added at each sample, up to a constant: f*(v - ν)."""
-    return f.conjugate(values - cumulant(f, values)[1])
+def _values(potential: Potential, points: np.ndarray) -> np.ndarray:
+    return np.asarray(heights_and_slopes(potential, jnp.asarray(points, jnp.float32))[0], np.float64)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -193,7 +183,7 @@ def _cumulant_and_influence(f: Entropy, values: Any) -> Any:
     level, density, slope = reweighting(f, values, jnp.asarray(1e-6))
     bend = jnp.mean(slope)
     bias = jnp.where(bend > 0, jnp.var(density) / (2 * len(values) * jnp.where(bend > 0, bend, 1.0)), 0.0)
-    return level, influence(f, values), bias
+    return level, influence(f, values, cut(f, values)), bias
 
 
 def _judged(f: Entropy, over_p: np.ndarray, over_q: np.ndarray) -> tuple[float, float]:

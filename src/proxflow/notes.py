@@ -11,18 +11,37 @@ from proxflow.spans import column_scales
 __all__ = ["notes_on"]
 
 
-def notes_on(x: np.ndarray, y: np.ndarray, names: Sequence[str]) -> Iterator[str]:
-    """Yield remarks on samples of shapes (n, d) and (m, d) whose features have these names."""
-    pooled = np.concatenate([x, y])
-    scales = column_scales(pooled)
-    if scales is not None:
-        widest = names[int(np.argmax(scales))]
-        yield f"column {widest!r} is over ten times wider than the others' median: it decides these numbers."
-    constant = np.flatnonzero(np.ptp(pooled, axis=0) == 0)
-    if len(constant):
-        shown = ", ".join(repr(names[i]) for i in constant[:3]) + ("..." if len(constant) > 3 else "")
-        yield f"{len(constant)} constant column{'s' * (len(constant) != 1)} ({shown}): they count for nothing."
-    for label, cloud in (("P", x), ("Q", y)):
-        distinct = len(np.unique(cloud, axis=0))
-        if distinct < 0.9 * len(cloud):
-            yield f"{label} has {len(cloud)} rows but {distinct} different ones: are repeated rows independent samples?"
+def notes_on(
+    x: np.ndarray, y: np.ndarray, names: Sequence[str] | None = None, labels: tuple[str, str] = ("x", "y")
+) -> Iterator[str]:
+    """Yield remarks on samples of shapes (n, d) and (m, d): units, constant columns, repeated rows."""
+    names = names or [str(i) for i in range(x.shape[1])]
+    yield from _units(np.concatenate([x, y]), names)
+    yield from _constant(np.concatenate([x, y]), names)
+    for label, points in zip(labels, (x, y), strict=True):
+        distinct = len(np.unique(points, axis=0))
+        if distinct <= 0.5 * len(points):
+            yield (
+                f"{label} repeats itself: {distinct} distinct rows of {len(points)}. On discrete data distances "
+                "only mean something if the codes do; with few categories compare their shares instead."
+            )
+
+
+def _units(points: np.ndarray, names: Sequence[str]) -> Iterator[str]:
+    if column_scales(points) is None:
+        return
+    deviations = points.std(axis=0)
+    widest = int(np.argmax(deviations))
+    ratio = deviations[widest] / np.median(np.delete(deviations, widest))
+    size = f"{ratio:.3g} times" if np.isfinite(ratio) else "far above"
+    yield (
+        f"columns in mixed units: column {names[widest]!r} decides, its deviation is {size} the median of the others. "
+        "Divide columns by their deviations first, unless they share a unit."
+    )
+
+
+def _constant(points: np.ndarray, names: Sequence[str]) -> Iterator[str]:
+    constant = np.flatnonzero(np.ptp(points, axis=0) == 0)
+    if 0 < len(constant) < len(names):
+        shown = ", ".join(repr(names[i]) for i in constant[:3]) + (", ..." if len(constant) > 3 else "")
+        yield f"{len(constant)} constant column{'s' * (len(constant) != 1)} ({shown}) count for nothing."

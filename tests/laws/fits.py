@@ -24,8 +24,16 @@ class Fit(NamedTuple):
     bound: float
 
 
-@jax.jit
 def climb(pair, particles, target, memory, count):
+    if pair.gamma.on_host:
+        for _ in range(count):
+            memory = pair.fit(particles, target, memory)
+        return memory
+    return _climb(pair, particles, target, memory, count)
+
+
+@jax.jit
+def _climb(pair, particles, target, memory, count):
     return jax.lax.fori_loop(0, count, lambda _, m: pair.fit(particles, target, m), memory)
 
 
@@ -63,7 +71,8 @@ def exact_value(pair, particles, target, memory):
 def certified(pair, particles, target, memory):
     """The value in float64 once the potential is divided by its bound's excess over L, and the bound."""
     bound = pair.gamma.lipschitz_bound(pair.gamma.potential(memory))
-    shrunk = eqx.tree_at(lambda p: p.gamma.L, pair, pair.gamma.L * min(1.0, pair.gamma.L / bound))
+    slope = pair.gamma.L * min(1.0, pair.gamma.L / bound)
+    shrunk = eqx.tree_at(lambda p: getattr(p.gamma, "gamma", p.gamma).L, pair, slope)  # averages have it one below
     return exact_value(shrunk, particles, target, memory), bound
 
 

@@ -30,6 +30,15 @@ ENTROPIES = {
     "IPM": IPM,
 }
 
+
+def _convolutional(L, width, depth, **settings):
+    return Convolutional((1, 2), L, channels=(width,) * depth, **settings)
+
+
+def _cones(L, width, depth, **settings):
+    return Cones(L=L, count=width, **settings)
+
+
 # Γ: (L, **settings) -> space, as small as it can be and still climb
 _TINY = {"width": 8, "depth": 2, "updates": 10, "learning_rate": 0.02}
 GAMMAS = {
@@ -38,8 +47,20 @@ GAMMAS = {
     "spectral smooth_relu": lambda L=1.0, **s: SpectralNormalised(L=L, activation="smooth_relu", **(_TINY | s)),
     "spectral leaky_relu": lambda L=1.0, **s: SpectralNormalised(L=L, activation="leaky_relu", **(_TINY | s)),
     "unregularised": lambda L=1.0, **s: Unregularised(**(_TINY | s)),
+    "gradient penalty": lambda L=1.0, **s: GradientPenalty(L=L, **(_TINY | s)),
+    "convolutional": lambda L=1.0, **s: _convolutional(L, **(_TINY | s)),
+    "symmetric": lambda L=1.0, **s: Symmetric(GroupSort(L=L, **(_TINY | s)), column_permutations(2)),
+    "cones": lambda L=1.0, **s: _cones(L, **(_TINY | s)),
+    "cones, maximum": lambda L=1.0, **s: _cones(L, maximum=True, **(_TINY | s)),
+    "RKHS ball": lambda L=1.0, **s: KernelBall(radius=L, **{"updates": s["updates"]} if "updates" in s else {}),
+    "exact": lambda L=1.0, **s: Discrete(L=L),
 }
-CERTIFIED = [name for name in GAMMAS if name != "unregularised"]
+# Γ whose potentials are certainly no steeper than L; the rest has no L, or one that may be passed at a price
+CERTIFIED = [name for name in GAMMAS if name not in ("unregularised", "gradient penalty", "RKHS ball")]
+# Γ with a memory of many small updates; the rest is at its optimum after one ascent, and has no rate nor horizon
+GRADUAL = [name for name in GAMMAS if name not in ("RKHS ball", "exact")]
+# Γ that know how many columns there are: here, two
+PLANAR = ["convolutional", "symmetric"]
 
 # flows: the method of `Particles`, and the order of its error in dt
 METHODS = {"euler": 1, "heun": 2}

@@ -9,7 +9,7 @@ import pytest
 
 from laws.exact import bracket
 from laws.fits import begin, certified, climb, double, single, value
-from laws.tables import CERTIFIED, GAMMAS
+from laws.tables import CERTIFIED, GAMMAS, GRADUAL, PLANAR
 from proxflow.divergences import Divergence
 from proxflow.entropies import KL, ReverseKL
 from proxflow.gamma import Gamma, SpectralNormalised, gradients
@@ -17,11 +17,14 @@ from proxflow.gamma.groupsort import orthonormalise
 from proxflow.gamma.network import ACTIVATIONS
 
 every_gamma = pytest.mark.parametrize("name", GAMMAS)
-certified_gamma = pytest.mark.parametrize("name", CERTIFIED)
+gradual_gamma = pytest.mark.parametrize("name", GRADUAL)
 
-# How far a true slope may exceed L. Orthonormal layers never do, but for rounding. Spectral ones follow their norms
-# by power iteration, which lags: measured up to 3 % at ordinary learning rates, 9 % at absurd ones.
-ORDINARY, ABSURD = {"GroupSort": 1e-5, "spectral": 0.06}, {"GroupSort": 1e-5, "spectral": 0.25}
+# How far a true slope may exceed L. Orthonormal layers and cones never do, but for rounding. Spectral layers and
+# convolutions follow their norms by power iteration, which lags: measured up to 3 % at ordinary learning rates, 9 %
+# at absurd ones.
+LAGGING = [name for name in CERTIFIED if name.startswith(("spectral", "convolutional"))]
+ROUNDING, ORDINARY, ABSURD = 1e-5, 0.06, 0.25
+ALIKE = ["spectral smooth_relu", "spectral leaky_relu"]  # differ from another row by σ alone
 RATES = [0.02, 1.0, 100.0, 1e6]
 ASCENTS = [0, 1, 3, 30]
 
@@ -44,6 +47,11 @@ def exactly(f):
     return bracket(f, *clouds(2), L=2.0)
 
 
+def in_units(name, factor):
+    """What L = 2 is in data's units so many times as large: that of a kernel's ball has no such unit."""
+    return 2.0 if name == "RKHS ball" else 2.0 / factor
+
+
 @jax.jit
 def _heights_and_slopes(potential, points):
     return potential(points), gradients(potential, points)
@@ -59,26 +67,29 @@ def steepest(potential, points):
 
 
 def excess_allowed(name, rate):
-    table = ORDINARY if rate <= 0.02 else ABSURD
-    return table["GroupSort" if name == "GroupSort" else "spectral"]
+    if name not in CERTIFIED:  # the bound is true, but what L should bound is something else
+        return np.inf
+    if name not in LAGGING:
+        return ROUNDING
+    return ORDINARY if rate <= 0.02 else ABSURD
 
 
 class TestBounds:
-    @certified_gamma
+    @every_gamma
     @pytest.mark.parametrize("rate", RATES)
     def test_no_slope_exceeds_the_bound_nor_the_bound_L(self, name, rate):
         particles, target = clouds(2)
         points = np.concatenate([particles, target, 10 * particles, particles + 1e-3])
-        for ascents in ASCENTS:
-            pair, memory = trained(name, ascents, rate)
+        for ascents in ASCENTS if name in GRADUAL else (0, 1):
+            pair, memory = trained(name, ascents, rate if name in GRADUAL else 0.02)
             potential = pair.gamma.potential(memory)
             bound = pair.gamma.lipschitz_bound(potential)
             assert steepest(potential, points) <= bound * (1 + 1e-9)
             assert bound <= 2.0 * (1 + excess_allowed(name, rate)), ascents
 
-    @certified_gamma
+    @pytest.mark.parametrize("name", [name for name in GAMMAS if name not in PLANAR])
     def test_one_feature_and_the_narrowest_network(self, name):
-        for ascents in ASCENTS:
+        for ascents in ASCENTS if name in GRADUAL else (0, 1):
             pair, memory = trained(name, ascents, features=1, width=2)
             potential = pair.gamma.potential(memory)
             bound = pair.gamma.lipschitz_bound(potential)
@@ -116,7 +127,8 @@ class TestValues:
         particles, target = clouds(2)
         exact = exactly("KL" if f == KL() else "reverse KL")
         assert exact[1] - exact[0] < 1e-3 * exact[1]  # or it would not tell
-        for ascents, rate in [(0, 0.02), (3, 0.02), (30, 0.02), (30, 1.0), (30, 1e6)]:
+        gradual = [(0, 0.02), (3, 0.02), (30, 0.02), (30, 1.0), (30, 1e6)]
+        for ascents, rate in gradual if name in GRADUAL else [(0, 0.02), (1, 0.02)]:
             pair, memory = trained(name, ascents, rate, f=f)
             lower, _ = certified(pair, particles, target, memory)
             assert lower <= exact[1]
@@ -125,21 +137,33 @@ class TestValues:
     def test_ascent_raises_the_objective(self, name):
         particles, target = (single(cloud) for cloud in clouds(2))
         found = []
-        for ascents in (0, 1, 3, 10, 30):
+        for ascents in (0, 1, 3, 10, 30) if name in GRADUAL else (0, 1):
             pair, memory = trained(name, ascents, rate=0.003)
             found.append(float(value(pair, particles, target, memory)))
         assert np.all(np.diff(found) > 0)
+
+    @pytest.mark.parametrize("name", [name for name in GAMMAS if name not in GRADUAL])
+    def test_one_ascent_is_all_there_is(self, name):
+        particles, target = (single(cloud) for cloud in clouds(2))
+        pair, once = trained(name, 1)
+        for ascents in (1, 3):
+            later = climb(pair, particles, target, once, ascents)
+            found = [float(value(pair, particles, target, memory)) for memory in (once, later)]
+            assert found[1] == pytest.approx(found[0], rel=2e-4)
 
     def test_groupsort_is_tighter(self):
         particles, target = clouds(2)
         reached = {}
         for name in CERTIFIED:
-            pair, memory = trained(name, 30)
+            pair, memory = trained(name, 30 if name in GRADUAL else 1)
             reached[name] = certified(pair, particles, target, memory)[0]
-        assert reached["GroupSort"] == max(reached.values())
+        assert all(reached["GroupSort"] > reached[name] for name in LAGGING)
         assert reached["GroupSort"] > 0.5 * exactly("KL")[0]
+        # and what has no room to be tighter
+        assert max(reached, key=reached.get) == "exact"
+        assert reached["exact"] == pytest.approx(exactly("KL")[0], rel=1e-3)
 
-    @pytest.mark.parametrize("name", ["GroupSort", "spectral relu", "unregularised"])  # the rest differ by σ alone
+    @pytest.mark.parametrize("name", [name for name in GAMMAS if name not in ALIKE])
     def test_potentials_move_with_the_data(self, name):
         # In float64: in float32 Adam's first steps turn the rounding of a vanishing slope into a full step.
         with jax.enable_x64(True):
@@ -147,11 +171,14 @@ class TestValues:
             expected = None
             for factor, shift in [(1.0, 0.0), (1.0, 100.0), (1e-6, 0.0), (1e6, 1e6)]:
                 x, y = factor * particles + shift, factor * target + shift
-                pair = Divergence(GAMMAS[name](2.0 / factor))
+                pair = Divergence(GAMMAS[name](in_units(name, factor)))
                 memory = climb(pair, x, y, pair.init(jax.random.key(0), x, y), 2)
                 found = np.asarray(pair.gamma.potential(memory)(x))
+                found = float(pair.value(x, y, memory)) if name.startswith("cones") else found
                 expected = found if expected is None else expected
-                assert found == pytest.approx(expected, rel=1e-5, abs=1e-6), (factor, shift)
+                # Cones begin with apexes on samples, where rounding decides whether there is a slope: all in all only.
+                near = {"rel": 0.02} if name.startswith("cones") else {"rel": 1e-5, "abs": 1e-6}
+                assert found == pytest.approx(expected, **near), (factor, shift)
 
     @every_gamma
     @pytest.mark.parametrize("factor", [2.0**-20, 2.0**20])
@@ -159,13 +186,13 @@ class TestValues:
         particles, target = (single(cloud) for cloud in clouds(2))
         found = []
         for unit in (1.0, factor):
-            pair = Divergence(GAMMAS[name](2.0 / unit))
+            pair = Divergence(GAMMAS[name](in_units(name, unit)))
             memory = begin(pair, unit * particles, unit * target)
             memory = climb(pair, unit * particles, unit * target, memory, 3)
             found.append(np.asarray(pair.gamma.potential(memory)(unit * particles)))
         assert np.array_equal(*found)
 
-    @pytest.mark.parametrize("name", ["GroupSort", "spectral relu"])
+    @pytest.mark.parametrize("name", [name for name in GRADUAL if name not in ALIKE])
     def test_after_its_horizon_a_potential_rests(self, name):
         particles, target = (single(cloud) for cloud in clouds(2))
         pair = Divergence(GAMMAS[name](2.0, horizon=30.0))
@@ -185,7 +212,8 @@ class TestValues:
         assert gradients(potential, points).shape == (24, 2)
         assert potential(points).dtype == jnp.float32
         before = begin(pair, *clouds(2))
-        same = jax.tree.map(lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), before, memory)
+        kind = lambda leaf: (np.shape(leaf), np.asarray(leaf).dtype)  # noqa: E731
+        same = jax.tree.map(lambda a, b: kind(a) == kind(b), before, memory)
         assert all(jax.tree.leaves(same))
 
 

@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-__all__ = ["Gamma", "Objective", "Potential", "ScaledPotential", "gradients"]
+__all__ = ["Gamma", "Objective", "Potential", "ScaledPotential", "gradients", "heights_and_slopes"]
 
 
 class Objective(Protocol):
@@ -60,6 +60,13 @@ class ScaledPotential(Potential):
 def gradients(potential: Potential, points: Array) -> Array:
     """Gradients of the potential at each point, shape (n, d)."""
     return jax.grad(lambda cloud: jnp.sum(potential(cloud)))(points)
+
+
+@jax.jit
+def heights_and_slopes(potential: Potential, points: Array) -> tuple[Array, Array]:
+    """Values (n,) and gradients (n, d) in one compiled pass, for use outside of compiled code."""
+    values, pull = jax.vjp(potential, points)
+    return values, pull(jnp.ones_like(values))[0]
 
 
 class Gamma(eqx.Module):

@@ -39,6 +39,7 @@ _BLOCK = 2**21  # pairs looked at together: 16 MB
 _KEPT = 5 * 10**7  # pairs whose costs are kept rather than computed at every scan: 400 MB
 _COARSE = 1200  # points per side of the first, coarse solution when there are many more
 _FIRST, _SHRINK = 0.1, 0.25  # temperature: of the mean cost at first, and from level to level
+_MOST_LEVELS = 100  # some 7 to 15 are usual
 _REACH = 24.0  # pairs kept for a level: reduced cost up to this many temperatures of the level before
 _STRIDE = 16.0  # temperatures that a height may move at first where nothing holds it
 _DENSE, _SPARSE = 300, 2  # up to that many points, or pairs per point, a factorisation is cheaper than iterating
@@ -167,7 +168,7 @@ def _anneal(
         falls = balanced and complete and slack > 0.2 * aim
         # Between overlapping samples the value may be far below the costs: cold levels alone can tell it.
         stalled = 0 if falls or width < 0.9 * before else stalled + 1
-        if closed or stalled >= 6 or temperature < 1e-16 * mean_cost:
+        if closed or stalled >= 6 or levels >= _MOST_LEVELS or temperature < 1e-16 * mean_cost:
             break
         if falls:
             temperature *= _SHRINK
@@ -405,7 +406,8 @@ def _newton_direction(
 
     The Hessian of Λ is diag(κ) - κκᵀ/Σκ, but its second term vanishes at the solution: the matrix above sends
     constants to κ and the gradient sums to zero, so κ·δ = 0. Where nothing else holds a height (no curvature, no
-    shared rows) a ridge lets it move `farthest`; elsewhere the ridge vanishes with the gradient, and Newton's speed stays.
+    shared rows) a ridge lets it move `farthest`; elsewhere the ridge vanishes with the gradient, and Newton's speed
+    stays.
     """
     count, width = plan.shape
     ridge = np.abs(gradient) / farthest + 1e-14 / (temperature * width)
