@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -29,24 +30,41 @@ SECTIONS = [
 ]
 
 
-def main() -> None:
-    versions = ", ".join(f"{name} {version(name)}" for name in ("proxflow", "jax", "numpy", "POT"))
-    parts = [
-        "# Results\n",
-        "Written by `make bench`; each section also by `python -m benchmarks.<name>`. Medians of 3 unless said "
-        "otherwise. Timings on shared cores are noisy: compare ratios within one run.\n",
-        f"{date.today()}, {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
-        f"{versions}.\n",
-    ]
+RESULTS = Path(__file__).parent / "RESULTS.md"
+
+
+def main(*only: str) -> None:
+    """Measure all sections, or those of the modules named, and write them in their places."""
+    texts = _written()
     for title, module, section in SECTIONS:
+        name = module.__name__.rsplit(".", 1)[-1]
+        if only and name not in only:
+            continue
         print(title, flush=True)
         body = section()
         print(body, flush=True)
-        module_name = module.__name__.rsplit(".", 1)[-1]
-        parts.append(
-            f"## {title}\n\n`python -m benchmarks.{module_name}`. {_text(section.__doc__ or module.__doc__)}\n\n{body}"
-        )
-    (Path(__file__).parent / "RESULTS.md").write_text("\n".join(parts))
+        stamp = f"{date.today()}, {_machine()}."
+        about = _text(section.__doc__ or module.__doc__)
+        texts[title] = f"## {title}\n\n`python -m benchmarks.{name}`. {about}\n\n{body}\n{stamp}\n"
+        RESULTS.write_text("\n".join([_HEAD, *(texts[t] for t, *_ in SECTIONS if t in texts)]))
+
+
+_HEAD = """# Results
+
+Written by `make bench`; the sections of one module by `python -m benchmarks.run NAME`. Medians of 3 unless said
+otherwise. Timings on shared cores are noisy: compare ratios within one run.
+"""
+
+
+def _written() -> dict[str, str]:
+    """The sections that RESULTS.md has, by title."""
+    parts = ("\n" + RESULTS.read_text()).split("\n## ")[1:] if RESULTS.exists() else []
+    return {part.splitlines()[0]: f"## {part.rstrip()}\n" for part in parts}
+
+
+def _machine() -> str:
+    versions = ", ".join(f"{name} {version(name)}" for name in ("proxflow", "jax", "numpy", "POT"))
+    return f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, {versions}"
 
 
 def _text(docstring: str | None) -> str:
@@ -54,4 +72,4 @@ def _text(docstring: str | None) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

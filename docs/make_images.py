@@ -24,7 +24,7 @@ def potential(folder: Path) -> None:
     rng = np.random.default_rng(0)
     particles = rng.normal((0.0, 0.0), (0.7, 0.5), size=(80, 2))
     target = np.concatenate([rng.normal((-2.2, 0.6), 0.3, size=(40, 2)), rng.normal((2.1, -0.6), 0.3, size=(80, 2))])
-    phi = divergence(particles, target, L=1.0, steps=1500).potential
+    phi = divergence(particles, target, L=1.0, gamma="groupsort", steps=1500).potential
     x, y = np.meshgrid(np.linspace(-3.3, 3.3, 160), np.linspace(-1.7, 1.7, 90))
     heights = phi(np.column_stack([x.ravel(), y.ravel()])).reshape(x.shape)
     arrows = -0.5 * phi.gradient(particles)

@@ -3,8 +3,8 @@
     python examples/compare_two_samples.py [--quick]
 
 Malignant against benign tumours, 30 measurements each (scikit-learn's breast cancer data). The yardstick is what two
-halves of the benign sample give. Bad at: naming one feature. Radius, perimeter and area are nearly copies of one another,
-and copies divide the share. The units are standard deviations.
+halves of the benign sample give. Bad at: naming one feature. Radius, perimeter and area are nearly copies of one
+another, and copies divide the share. The units are standard deviations.
 """
 
 import argparse
@@ -40,6 +40,10 @@ for feature in found.features[:5]:
 likest = np.argsort(found.weights)[::-1][:3]  # benign tumours that the divergence makes more of
 print(f"\nBenign tumours most like malignant ones: {', '.join(map(str, np.flatnonzero(data.target == 1)[likest]))}")
 
-assert found.converged and found.held_out_lower > 1 and found.p_value < 0.01  # apart, and not by chance
-assert halves.lower > 0.5 and halves.held_out_lower == 0  # halves are apart as samples, but not as laws
+# The diagnoses are apart, and not by chance. Halves are apart as samples, but not as laws.
+assert found.converged
+assert found.p_value < 0.01
+assert found.held_out_lower > 1
+assert halves.lower > 0.5
+assert halves.held_out_lower == 0
 assert all(feature.direction > 0 for feature in found.features[:5])

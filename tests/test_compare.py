@@ -14,7 +14,7 @@ from laws.tables import ENTROPIES
 from proxflow import compare, wasserstein
 from proxflow.attribution import by_feature, fitted_slopes, transport_slopes
 from proxflow.entropies import IPM, KL
-from proxflow.gamma import GroupSort
+from proxflow.gamma import GroupSort, KernelBall
 from proxflow.heldout import heldout_bound
 from proxflow.permutation import PermutationTest, combined, energy_test, witness_test
 from proxflow.samples import bracket
@@ -77,10 +77,15 @@ class TestNumbers:
         assert (other.lower, other.upper) == (found().lower, found().upper)
 
     def test_the_other_direction_swaps_the_samples(self):
-        forward, back = found(reverse=True), compare(Y, MOVED, "kl", 0.5, **QUICK)
+        forward, back = (
+            found(reverse=True),
+            compare(Y, MOVED, "kl", 0.5, feature_names=["age", "height", "weight"], **QUICK),
+        )
         assert (forward.lower, forward.upper) == (back.lower, back.upper)
         assert forward.held_out == back.held_out
         assert forward.to_dict()["direction"] == "Q||P"
+        first, mirrored = forward.features[0], back.features[0]
+        assert (first.name, first.direction, mirrored.direction) == ("height", 1, -1)  # of P against Q, either way
 
     def test_parts_can_be_left_out(self):
         exact = found(heldout=False, test=False)
@@ -270,6 +275,10 @@ class TestHardInput:
             ({"permutations": 0}, "permutations must be"),
             ({"parts": 1}, "parts must be at least 2"),
             ({"gamma": "transformer"}, "unknown gamma"),
+            ({"gamma": "exact"}, "knows its samples only"),
+            ({"gamma": "unregularised"}, "not certified"),
+            ({"gamma": KernelBall()}, "not certified"),
+            ({"gamma": GroupSort(L=5.0), "L": 1.0}, "not certified to have slopes of at most L = 1"),
             ({"feature_names": ["a"]}, "feature_names has 1 names for 3 features"),
         ],
     )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from proxflow.runs import Data
 
 Entropy = Annotated[str, typer.Option("--f", help="kl, alpha, reverse_kl, js, hellinger, chi2, renyi or ipm.")]
-Alpha = Annotated[float | None, typer.Option(help="Order of --f alpha or renyi (2 if not given).")]
+Alpha = Annotated[float | None, typer.Option(help="Order of --f alpha (2 if not given) or renyi (0.5).")]
 FlowSlope = Annotated[float | None, typer.Option("--L", help="Lipschitz constant. From the data if not given.")]
 Steps = Annotated[int, typer.Option(help="The most steps to take.")]
 Seed = Annotated[int, typer.Option(help="Same seed, same machine: the same bits.")]

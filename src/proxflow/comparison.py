@@ -51,11 +51,12 @@ class Comparison:
     """What `compare` found. Numbers that were not asked for, or cannot be had, are nan.
 
     value: the divergence of the samples, as the best potential attains it; lower, upper: its bracket; converged:
-    whether the bracket closed to the gap asked for. held_out: what potentials reach on samples they have not seen;
-    held_out_lower: its lower confidence bound at `level`. p_value: of P = Q. transported, reweighted: the two parts
-    of the infimal convolution, L·W1(P, R) and D_f(R‖Q). moved: the cost of moving each sample of P (of Q if
-    reversed), shape (n,); weights: dR/dQ at each sample of Q, shape (m,). features: what moved, most first. slope:
-    the largest |∇φ| seen; budget: the mean of |∇φ| over L. notes: what to know before trusting the numbers.
+    whether the bracket closed to the gap asked for (False without one). held_out: what potentials reach on samples
+    they have not seen; held_out_lower: its lower confidence bound at `level`. p_value: of P = Q. transported,
+    reweighted: the two parts of the infimal convolution, L·W1(P, R) and D_f(R‖Q). moved: the cost of moving each
+    sample of P (of Q if reversed), shape (n,); weights: dR/dQ at each sample of Q, shape (m,). features: what moved,
+    most first. slope: the largest |∇φ| seen; budget: the mean of |∇φ| over L. notes: what to know before trusting
+    the numbers.
     """
 
     value: float
@@ -135,7 +136,8 @@ class Comparison:
             parts = ", ".join(f"{name} {test.p_value:.3g}" for name, test in self.tests.items())
             said.append(f"  one law?           p = {self.p_value:.3g}   ({parts})")
         if self.features:
-            said.append(f"  what moved         {self._features(top)}")
+            chance = "   (may be chance)" if self.p_value > 1 - self.level else ""
+            said.append(f"  what moved         {self._features(top)}{chance}")
             said.append(
                 f"  slope              at most {self.slope:.4g} seen, {self.lipschitz_bound:.4g} proven;"
                 f" {100 * self.budget:.0f} % of L used"
@@ -248,7 +250,7 @@ def compare(
     notes = list(notes_on(px, py, names, ("P", "Q")))
     notes += [note for note in [tail_note(px, py)] if note is not None]
 
-    space = None if gamma is None else named_gamma(gamma, slope, px.shape[1])
+    space = None if gamma is None else _certified(named_gamma(gamma, slope, px.shape[1]), slope)
     span = Span(np.zeros(px.shape[1])) if space is not None and space.own_coordinates else affine_span(px, py)
     moving, fixed = (py, px) if reverse else (px, py)
     p, q = span.encode(moving), span.encode(fixed)
@@ -279,7 +281,7 @@ def compare(
     missing = np.full(0, math.nan)
     return Comparison(
         value=solution.lower if solution else math.nan, lower=solution.lower if solution else math.nan,
-        upper=solution.upper if solution else math.nan, converged=solution.closed if solution else True,
+        upper=solution.upper if solution else math.nan, converged=solution.closed if solution is not None else False,
         held_out=held.estimate if held and heldout else math.nan,
         held_out_lower=lower_bound if heldout else math.nan, level=level, p_value=p_value if test else math.nan,
         f=chosen, L=slope, reverse=reverse, n_x=len(px), n_y=len(py), n_features=px.shape[1],
@@ -303,6 +305,21 @@ def _check_numbers(gap: float, level: float, permutations: int, parts: int) -> N
         raise ValueError(f"parts must be at least 2 (one to fit on, one to judge on), got {parts}.")
     if not (isinstance(level, (int, float, np.number)) and 0 < level < 1):
         raise ValueError(f"level must be between 0 and 1, such as 0.95, got {level!r}.")
+
+
+def _certified(space: Gamma, L: float) -> Gamma:
+    """Refuse a space whose potentials prove nothing about the laws."""
+    name = type(space).__name__
+    if space.on_host:
+        raise ValueError(
+            f"gamma: {name} knows its samples only; held-out potentials need groupsort, cones or spectral."
+        )
+    if not getattr(space, "L", math.inf) <= L:
+        raise ValueError(
+            f"gamma: {name} is not certified to have slopes of at most L = {L:g}; use groupsort, cones or spectral, or"
+            f" an object with L={L:g}."
+        )
+    return space
 
 
 def _tests(

@@ -144,7 +144,7 @@ def _title(result: Comparison) -> str:
 
 def _reading(result: Comparison, told: _Told) -> list[str]:
     """Return what the unit is and what moved most."""
-    first, second = told.sides
+    first, _ = told.sides
     words = [
         f"P and Q are the populations behind the first and the second sample. Distances are counted in units of"
         f" 1/L = {1 / result.L:.4g}: moving every sample of {first} by that much would cost 1."
@@ -152,10 +152,10 @@ def _reading(result: Comparison, told: _Told) -> list[str]:
     leading = [feature for feature in told.features[:3] if feature.share >= 0.01]
     if leading and (result.held_out_lower > 0 or result.p_value <= 1 - result.level):
         listed = ", ".join(
-            f"{feature.name} ({'higher' if feature.direction > 0 else 'lower'} in {first}, {feature.share:.0%})"
+            f"{feature.name} ({'higher' if feature.direction > 0 else 'lower'} in P, {feature.share:.0%})"
             for feature in leading
         )
-        words.append(f"What moved most between {first} and {second}: {listed}.")
+        words.append(f"What moved most: {listed}.")
     if result.notes:
         words.append("Read the notes below before trusting the numbers.")
     return words
@@ -225,8 +225,7 @@ def _features(result: Comparison, told: _Told) -> ReportTable | None:
 
     if not told.features:
         return None
-    first, second = told.sides
-    words = {1: f"{first} above {second}", -1: f"{first} below {second}", 0: "neither"}
+    words = {1: "P above Q", -1: "P below Q", 0: "neither"}
     shown = told.features[:_TOP]
     rest = len(told.features) - len(shown)
     note = "Share: of what moved. Slope: E|∂φ|, how steep the potential is along the feature. "
@@ -313,9 +312,9 @@ def _figures(
             "features",
             moved_features(
                 [f.name for f in shown], [f.share for f in shown], [f.direction for f in shown],
-                total=result.n_features, sides=told.sides,
+                total=result.n_features,
             ),
-            f"Features by their share of what moved. Blue: {first} lies above {second}; orange: below.",
+            "Features by their share of what moved. Blue: P lies above Q; orange: below.",
             "Bars of the features that moved most",
         )  # fmt: skip
     moving, fixed = (q, p) if result.reverse else (p, q)

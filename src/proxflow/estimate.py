@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -20,7 +21,7 @@ from proxflow.defaults import default_width
 from proxflow.divergences import Divergence
 from proxflow.entropies import Entropy, entropy
 from proxflow.gamma import Cones, Discrete, Gamma, GradientPenalty, GroupSort, SpectralNormalised, Unregularised
-from proxflow.gamma.base import heights_and_slopes
+from proxflow.gamma.base import heights_and_slopes, in_double
 from proxflow.gamma.semidual import SampleSolution
 from proxflow.progress import Progress
 from proxflow.spans import Span, affine_span
@@ -61,7 +62,8 @@ class PotentialFunction:
 
     def _evaluated(self, points: Any) -> Any:
         inside = self.span.encode(check_cloud(points, "points", minimum=1))
-        return heights_and_slopes(self.potential, jnp.asarray(inside, jnp.float32))
+        with jax.enable_x64(True):  # what is audited against a bound should not lose digits to far cones
+            return heights_and_slopes(in_double(self.potential), jnp.asarray(inside))
 
 
 @dataclass(frozen=True)
@@ -268,8 +270,6 @@ def _solved(pair: Divergence, p: np.ndarray, q: np.ndarray, steps: int, seed: in
 
 def _fitted(pair: Divergence, p: np.ndarray, q: np.ndarray, steps: int, seed: int, progress: bool) -> dict[str, Any]:
     """A lower bound from a potential that was fitted by ascent."""
-    import jax
-
     from proxflow.fitting import fit_potential
 
     space = pair.gamma
@@ -292,8 +292,6 @@ def _in_float64(
     pair: Divergence, potential: Any, ascending: np.ndarray, reference: np.ndarray, shrink: float
 ) -> tuple[float, float]:
     """The objective at the potential and at `shrink` times it, in float64: the value is claimed to be a bound."""
-    import jax
-    import jax.numpy as jnp
 
     @jax.jit
     def evaluate(potential: Any, first: Any, second: Any) -> Any:
@@ -301,6 +299,5 @@ def _in_float64(
         return pair.objective(up, down), pair.objective(shrink * up, shrink * down)
 
     with jax.enable_x64(True):
-        double = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), potential)
-        value, lower = evaluate(double, jnp.asarray(ascending), jnp.asarray(reference))
+        value, lower = evaluate(in_double(potential), jnp.asarray(ascending), jnp.asarray(reference))
         return float(value), float(lower)

@@ -32,7 +32,7 @@ from proxflow.entropies import Entropy, cut, influence, reweighting
 from proxflow.estimate import PotentialFunction
 from proxflow.fitting import fit_potential
 from proxflow.gamma import Cones, Gamma, GroupSort, Potential
-from proxflow.gamma.base import ScaledPotential, heights_and_slopes
+from proxflow.gamma.base import ScaledPotential, heights_and_slopes, in_double
 from proxflow.progress import Progress
 from proxflow.spans import Span
 
@@ -175,7 +175,8 @@ def _most_and_rest(points: np.ndarray, rng: np.random.Generator) -> tuple[np.nda
 
 
 def _values(potential: Potential, points: np.ndarray) -> np.ndarray:
-    return np.asarray(heights_and_slopes(potential, jnp.asarray(points, jnp.float32))[0], np.float64)
+    with jax.enable_x64(True):
+        return np.asarray(heights_and_slopes(in_double(potential), jnp.asarray(points))[0])
 
 
 @partial(jax.jit, static_argnums=0)

@@ -113,7 +113,10 @@ def make_plan(p: Parameters, samples: np.ndarray, start: np.ndarray, *, drawn: b
 
 
 def _coordinates(p: Parameters, samples: np.ndarray, start: np.ndarray) -> Span:
-    if p["bounds"] is not None:  # a box is stated in the data's own coordinates: no shift, scale or rotation
+    # A box, pixels, columns that may swap: all are stated in the data's own coordinates, without shift or rotation.
+    if p["bounds"] is not None or getattr(p["gamma"], "own_coordinates", False):
+        if p["scaling"] == "columns":
+            raise ValueError(f"{type(p['gamma']).__name__} needs the columns as they are: use scaling='none'.")
         return Span(np.zeros(samples.shape[1]))
     scale = None
     if p["scaling"] == "columns":

@@ -24,9 +24,10 @@ from typing import Any, ClassVar, Protocol
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-__all__ = ["Gamma", "Objective", "Potential", "ScaledPotential", "gradients", "heights_and_slopes"]
+__all__ = ["Gamma", "Objective", "Potential", "ScaledPotential", "gradients", "heights_and_slopes", "in_double"]
 
 
 class Objective(Protocol):
@@ -60,6 +61,11 @@ class ScaledPotential(Potential):
 def gradients(potential: Potential, points: Array) -> Array:
     """Gradients of the potential at each point, shape (n, d)."""
     return jax.grad(lambda cloud: jnp.sum(potential(cloud)))(points)
+
+
+def in_double(potential: Potential) -> Potential:
+    """Return the potential with its numbers in float64; to be called where float64 is enabled."""
+    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), potential)
 
 
 @jax.jit
