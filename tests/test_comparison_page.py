@@ -102,7 +102,7 @@ def test_the_page_has_numbers_settings_command_and_escaped_names(tmp_path):
 
 
 def test_notes_stand_on_the_page(tmp_path):
-    assert "too few to hold any out" in page(tmp_path, "one sample")
+    assert "too few samples to hold any out" in page(tmp_path, "one sample")
 
 
 def test_a_folder_gets_a_report_and_wrong_samples_get_none(tmp_path):

@@ -29,11 +29,11 @@ def climb(pair, particles, target, memory, count):
         for _ in range(count):
             memory = pair.fit(particles, target, memory)
         return memory
-    return _climb(pair, particles, target, memory, count)
+    return climb_compiled(pair, particles, target, memory, count)
 
 
 @jax.jit
-def _climb(pair, particles, target, memory, count):
+def climb_compiled(pair, particles, target, memory, count):
     return jax.lax.fori_loop(0, count, lambda _, m: pair.fit(particles, target, m), memory)
 
 
