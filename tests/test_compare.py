@@ -12,7 +12,7 @@ from scipy import sparse
 
 from laws.tables import ENTROPIES
 from proxflow import compare, wasserstein
-from proxflow.attribution import by_feature, fitted_slopes, transport_slopes
+from proxflow.attribution import by_feature, fitted_slopes, locations, transport_slopes
 from proxflow.entropies import IPM, KL
 from proxflow.gamma import GroupSort, KernelBall
 from proxflow.heldout import heldout_bound
@@ -61,6 +61,7 @@ class TestNumbers:
         assert result.lower > 0.05  # samples of one law differ
         assert result.held_out_lower == 0
         assert result.p_value > 0.05
+        assert "nothing to explain" in repr(result)
 
     def test_identical_samples(self):
         result = found("identical")
@@ -127,6 +128,12 @@ class TestHeldOut:
         loose, strict = found(level=0.5), found(level=0.99)
         assert loose.held_out == strict.held_out
         assert strict.held_out_lower < found().held_out_lower < loose.held_out_lower
+
+    def test_it_is_zero_where_the_test_cannot_reject(self):
+        few = found(permutations=9)  # twice 1 / 10 is above 5 %
+        assert few.held_out > 0
+        assert few.held_out_lower == 0
+        assert any("permutations cannot reject" in note for note in few.notes)
 
     def test_every_sample_is_judged_once_and_parts_are_even(self):
         held = found().heldout
@@ -203,10 +210,16 @@ class TestAttribution:
                 return np.column_stack([np.ones(len(points)), signs[self.part, : len(points)]])
 
         slopes = fitted_slopes([Steep(0), Steep(1)], np.zeros((400, 2)))
-        features = by_feature(slopes, ["signal", "noise"])
+        features = by_feature(slopes, np.zeros(2), ["signal", "noise"])
         assert features[0].name == "signal"
         assert features[0].share > 0.8
         assert features[0].slope == features[1].slope == 1
+
+    def test_directions_are_those_of_the_means(self):
+        rng = np.random.default_rng(0)
+        x, y = rng.normal(size=(2, 200, 3)) * [1.0, 1.0, 1.0]
+        found = locations(x * [1, 1, 3] + [1, -1, 0], y)
+        assert found.tolist() == [1, -1, 0]
 
     def test_the_exact_potential_points_along_the_plan(self):
         plan = sparse.csr_array(np.asarray([[0.25, 0.25], [0.5, 0.0]]))
@@ -272,6 +285,8 @@ class TestHardInput:
             ({"f": "tv"}, "unknown f"),
             ({"level": 1.0}, "level must be between 0 and 1"),
             ({"gap": 0.0}, "gap must be"),
+            ({"gap": 10.0}, "gap must be below 1"),
+            ({"x": 1e17 * MOVED, "y": 1e17 * Y}, "use another unit"),
             ({"permutations": 0}, "permutations must be"),
             ({"parts": 1}, "parts must be at least 2"),
             ({"gamma": "transformer"}, "unknown gamma"),

@@ -164,7 +164,7 @@ def test_numbers_lie_on_one_axis_and_the_axis_shows_them():
     figure = drawn(three_numbers(1.0, 1.001, 0.8, 0.6, level=0.9))
     left, right = figure.axes[0].get_xlim()
     assert left < 0 < 1.001 < right < 1.5
-    assert {"1.001", "at least 0.6 (90% confidence)", "best estimate 0.8"} <= set(words(figure))
+    assert {"1.001", "at least 0.6 (90% confidence)", "on held-out samples 0.8"} <= set(words(figure))
 
 
 @pytest.mark.parametrize(

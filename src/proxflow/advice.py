@@ -180,13 +180,16 @@ def recommend(x: Any, y: Any) -> Recommendation:
 # ---------------------------------------------------------------------- tails
 
 
-def tail_note(x: np.ndarray, y: np.ndarray) -> str | None:
+def tail_note(x: np.ndarray, y: np.ndarray, labels: tuple[str, str] = ("x", "y")) -> str | None:
     """Return what heavy tails of samples of shapes (n, d) and (m, d) mean for numbers about their laws, if any."""
-    reasons: list[str] = []
-    tails = _tail(x), _tail(y)
-    _entropy_for(tails, reasons)
-    heavy = [reason for reason in reasons if any(tail.heavy for tail in tails) and "heavy tails" in reason]
-    return f"{heavy[0]} The lower bound's confidence is nominal." if heavy else None
+    tails = zip(labels, (_tail(x), _tail(y)), strict=True)
+    heavy = [f"{name} about {tail.index:.1f}" for name, tail in tails if tail.heavy and tail.index is not None]
+    if not heavy:
+        return None
+    return (
+        f"heavy tails (index of {' and '.join(heavy)}): the lower bound may be too optimistic, or 0. `recommend` says"
+        " which f suits such tails; a transform such as sign(x) log1p(|x|) tames them."
+    )
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import scipy.sparse as sparse
 
 from proxflow.estimate import PotentialFunction
 
-__all__ = ["Feature", "Slopes", "by_feature", "fitted_slopes", "transport_slopes"]
+__all__ = ["Feature", "Slopes", "by_feature", "fitted_slopes", "locations", "transport_slopes"]
 
 _BLOCK = 2**24  # numbers held at a time: 50,000 features are many
 
@@ -32,7 +32,8 @@ _BLOCK = 2**24  # numbers held at a time: 50,000 features are many
 class Feature:
     """How much a feature moved.
 
-    slope: E_P|∂φ|. share: of what moved, between 0 and 1. direction: +1 if P is above Q along it, -1 if below.
+    slope: E_P|∂φ|. share: of what moved, between 0 and 1. direction: +1 if P's mean is above Q's by over two
+    standard errors, -1 if below, 0 if neither: then what changed is spread or shape.
     """
 
     name: str
@@ -101,11 +102,20 @@ def _means(blocks: Iterable[list[np.ndarray]]) -> Slopes:
     return Slopes(absolute / count, signed / count, shared / count, length / count, largest)
 
 
-def by_feature(slopes: Slopes, names: Sequence[str], sign: int = 1) -> tuple[Feature, ...]:
-    """All features, those that moved most first; sign -1 if it was Q that moved."""
+def locations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Where x lies above y (+1) or below (-1) in the mean, by over two standard errors; else 0. Shape (d,).
+
+    Slopes do not tell: a potential may rise along a feature on average although only its spread has changed.
+    """
+    gap = x.mean(axis=0) - y.mean(axis=0)
+    error = np.sqrt(x.var(axis=0) / len(x) + y.var(axis=0) / len(y))
+    return np.where(np.abs(gap) > 2 * error, np.sign(gap), 0.0)
+
+
+def by_feature(slopes: Slopes, directions: np.ndarray, names: Sequence[str]) -> tuple[Feature, ...]:
+    """All features, those that moved most first."""
     total = float(slopes.shared.sum()) or 1.0
     order = np.lexsort((-slopes.absolute, -slopes.shared))
-    directions = sign * np.sign(slopes.signed)
     return tuple(
         Feature(names[i], float(slopes.absolute[i]), float(slopes.shared[i] / total), int(directions[i])) for i in order
     )

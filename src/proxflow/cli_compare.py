@@ -54,6 +54,8 @@ def compare(
         raise ValueError(f"--top must be a positive whole number, got {top}.")
     for name, path in (("--out", out), ("--report", report)):
         _check_writable(name, path, (x, y))
+    if out is not None and report is not None and out.absolute() == report.absolute():
+        raise ValueError(f"--out and --report name the same file, {out}.")
     second = read(y, columns, key_for(y, key), None, minimum=1)
     first = read(x, columns, key, None, like=(y, second), minimum=1)
     result = compared(

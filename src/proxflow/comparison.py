@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from proxflow.advice import tail_note
-from proxflow.attribution import Feature, Slopes, by_feature, fitted_slopes, transport_slopes
+from proxflow.attribution import Feature, Slopes, by_feature, fitted_slopes, locations, transport_slopes
 from proxflow.defaults import radius
 from proxflow.entropies import Entropy, entropy
-from proxflow.estimate import named_gamma
+from proxflow.estimate import EXACT_PAIRS, named_gamma
 from proxflow.gamma import Gamma
 from proxflow.gamma.semidual import SampleSolution
 from proxflow.heldout import HeldOut, fewest_samples, heldout_bound
@@ -119,9 +119,10 @@ class Comparison:
         """The result as a short table."""
         first, second = ("Q", "P") if self.reverse else ("P", "Q")
         order = f" {self.f.order:g}" if hasattr(self.f, "order") else ""
+        samples = f"{self.n_x} sample{'s' * (self.n_x != 1)} of P, {self.n_y} of Q"
         said = [
             f"D({first}‖{second}), {type(self.f).__name__}{order}, L = {self.L:.4g}:"
-            f" {self.n_x} samples of P, {self.n_y} of Q, {self.n_features} feature{'s' * (self.n_features != 1)}"
+            f" {samples}, {self.n_features} feature{'s' * (self.n_features != 1)}"
         ]
         if self.solution is not None:
             verdict = f"gap {self.gap:.1e}" if self.converged else f"NOT closed: gap {self.gap:.1e}"
@@ -136,8 +137,9 @@ class Comparison:
             parts = ", ".join(f"{name} {test.p_value:.3g}" for name, test in self.tests.items())
             said.append(f"  one law?           p = {self.p_value:.3g}   ({parts})")
         if self.features:
-            chance = "   (may be chance)" if self.p_value > 1 - self.level else ""
-            said.append(f"  what moved         {self._features(top)}{chance}")
+            chance = self.p_value > 1 - self.level
+            moved = f"nothing to explain (p = {self.p_value:.3g})" if chance else self._features(top)
+            said.append(f"  what moved         {moved}")
             said.append(
                 f"  slope              at most {self.slope:.4g} seen, {self.lipschitz_bound:.4g} proven;"
                 f" {100 * self.budget:.0f} % of L used"
@@ -147,8 +149,9 @@ class Comparison:
         return said
 
     def _features(self, top: int) -> str:
-        words = [f"{f.name} {'↑' if f.direction > 0 else '↓'} {f.share:.0%}" for f in self.features[:top]]
-        rest = len(self.features) - top
+        shown = [feature for feature in self.features[:top] if feature.share >= 0.005]
+        words = [f"{f.name} {'↓↔↑'[f.direction + 1]} {f.share:.0%}" for f in shown]
+        rest = len(self.features) - len(shown)
         return ", ".join(words) + (f" and {rest} more" if rest > 0 else "")
 
 
@@ -243,12 +246,16 @@ def compare(
         raise ValueError(f"feature_names has {len(names)} names for {px.shape[1]} features.")
     names = names or [str(i) for i in range(px.shape[1])]
     slope = 1 / radius(py) if L is None else float(L)
+    if L is None and not 1e-15 <= slope <= 1e15:
+        raise ValueError(
+            f"the typical distance in y is {1 / slope:.1e}, too far from 1: use another unit for the data."
+        )
     check_slope(slope)
     if math.isinf(slope):
         raise ValueError("compare needs a finite L: without it the divergence of samples is infinite.")
     seed = seed_from(random_state)
     notes = list(notes_on(px, py, names, ("P", "Q")))
-    notes += [note for note in [tail_note(px, py)] if note is not None]
+    notes += [note for note in [tail_note(px, py, ("P", "Q"))] if note is not None]
 
     space = None if gamma is None else _certified(named_gamma(gamma, slope, px.shape[1]), slope)
     span = Span(np.zeros(px.shape[1])) if space is not None and space.own_coordinates else affine_span(px, py)
@@ -272,11 +279,26 @@ def compare(
     p_value = combined(*tests.values()) if tests else math.nan
     if held is not None:
         # Near P = Q the CLT fails, so the bound is positive only where an exact test rejects.
-        lower_bound = held.lower if p_value <= max(1 - level, 2 / (permutations + 1)) else 0.0
+        lower_bound = held.lower if p_value <= 1 - level else 0.0
+        if len(tests) / (permutations + 1) > 1 - level:
+            notes.append(
+                f"{permutations} permutations cannot reject at a level of {1 - level:.2g}, so the lower bound is 0:"
+                f" take {math.ceil(len(tests) / (1 - level))} or more."
+            )
+    if heldout and held is not None and lower_bound == 0 and p_value <= 1 - level:
+        notes.append(
+            f"the laws differ (p = {p_value:.2g}), but potentials fitted on a part of the samples prove no distance:"
+            " try more samples, another L, or f = ipm."
+        )
     slopes, proven = _slopes(held, solution, moving, fixed, slope)
     if solution is not None and not solution.closed:
+        way = (
+            "compare random parts of at most 5000 rows"
+            if len(px) * len(py) > EXACT_PAIRS
+            else "take a smaller order or L"
+        )
         notes.append(
-            f"the bracket did not close to {gap:g}: the samples' divergence lies inside it, and no more is known."
+            f"the bracket did not close to {gap:g}: the samples' divergence lies inside it. To close it, {way}."
         )
     missing = np.full(0, math.nan)
     return Comparison(
@@ -289,7 +311,7 @@ def compare(
         reweighted=solution.reweighted if solution else math.nan,
         slope=slopes.largest if slopes else math.nan, lipschitz_bound=proven,
         budget=slopes.length / slope if slopes else math.nan,
-        features=by_feature(slopes, names, -1 if reverse else 1) if slopes else (), notes=tuple(notes), seed=seed,
+        features=by_feature(slopes, locations(px, py), names) if slopes else (), notes=tuple(notes), seed=seed,
         seconds=time.perf_counter() - started,
         moved=_moved(solution, p, q, slope) if solution else missing,
         weights=solution.density if solution else missing,
@@ -299,6 +321,8 @@ def compare(
 
 def _check_numbers(gap: float, level: float, permutations: int, parts: int) -> None:
     check_positive(gap, "gap")
+    if gap >= 1:
+        raise ValueError(f"gap must be below 1: it is a share of the value, such as 1e-4; got {gap!r}.")
     check_positive(permutations, "permutations", integer=True)
     check_positive(parts, "parts", integer=True)
     if parts < 2:

@@ -73,6 +73,9 @@ def draw_comparison(
         )
 
 
+_WHERE = {1: "higher in P", -1: "lower in P", 0: "in spread or shape"}
+
+
 @dataclass(frozen=True)
 class _Told:
     """The exact numbers as they are told: what float64 cannot tell from zero is zero."""
@@ -151,10 +154,7 @@ def _reading(result: Comparison, told: _Told) -> list[str]:
     ]
     leading = [feature for feature in told.features[:3] if feature.share >= 0.01]
     if leading and (result.held_out_lower > 0 or result.p_value <= 1 - result.level):
-        listed = ", ".join(
-            f"{feature.name} ({'higher' if feature.direction > 0 else 'lower'} in P, {feature.share:.0%})"
-            for feature in leading
-        )
+        listed = ", ".join(f"{feature.name} ({_WHERE[feature.direction]}, {feature.share:.0%})" for feature in leading)
         words.append(f"What moved most: {listed}.")
     if result.notes:
         words.append("Read the notes below before trusting the numbers.")
@@ -225,7 +225,7 @@ def _features(result: Comparison, told: _Told) -> ReportTable | None:
 
     if not told.features:
         return None
-    words = {1: "P above Q", -1: "P below Q", 0: "neither"}
+    words = {1: "P above Q", -1: "P below Q", 0: "spread or shape"}
     shown = told.features[:_TOP]
     rest = len(told.features) - len(shown)
     note = "Share: of what moved. Slope: E|∂φ|, how steep the potential is along the feature. "

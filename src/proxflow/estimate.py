@@ -229,6 +229,8 @@ def divergence(
     check_slope(L)
     check_positive(steps, "steps", integer=True)
     check_positive(gap, "gap")
+    if gap >= 1:
+        raise ValueError(f"gap must be below 1: it is a share of the value, such as 1e-4; got {gap!r}.")
     y = in_order_of(x, y)
     px = check_cloud(x, "x", columns=column_names(x), minimum=1)
     py = check_cloud(y, "y", columns=column_names(y), minimum=1)

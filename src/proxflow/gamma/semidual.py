@@ -152,6 +152,8 @@ def _anneal(
         transported = float(plan.multiply(arcs.matrix).sum()) / count
         reweighted = reweight.cost(mass)
         before = plan_of_best[0] - best[0]
+        if math.isnan(reweighted):  # powers beyond float64's reach
+            reweighted = math.inf
         if plan_of_best[1] is None or transported + reweighted < plan_of_best[0]:
             plan_of_best = (transported + reweighted, plan / count, mass, transported, reweighted)
         values, fresh = _scan(costs, heights, _REACH * temperature)

@@ -123,7 +123,8 @@ def _draw_bound(axes: Any, held_out: float, bound: float, level: float) -> None:
               markeredgewidth=1.4, zorder=5, clip_on=False)  # fmt: skip
     side = "left" if place < 0.5 * (left + right) else "right"
     axes.annotate(
-        f"best estimate {held_out:.4g}", (place, 0.0), xytext=(0, -11), textcoords="offset points", ha=side, va="top",
+        f"on held-out samples {held_out:.4g}", (place, 0.0), xytext=(0, -11), textcoords="offset points", ha=side,
+        va="top",
         fontsize=8, color=QUIET, annotation_clip=False,
     )  # fmt: skip
 
