@@ -12,6 +12,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from proxflow import ParticleTransport, nearest_distance, oracle_ratio
 from proxflow.data.toy import moons
+from proxflow.gamma import GroupSort, Symmetric
+from proxflow.gamma.symmetric import column_permutations
 
 QUICK = {"steps": 3, "width": 8, "depth": 1, "updates": 1, "random_state": 0}
 
@@ -131,6 +133,15 @@ def test_constant_column_stays_constant_exactly():
     data = np.c_[moons(40, 0), np.full(40, 7.25)]
     new = ParticleTransport(**QUICK).fit(data).particles_
     np.testing.assert_allclose(new[:, 2], 7.25, rtol=0, atol=1e-12)
+
+
+def test_spaces_with_coordinates_of_their_own_see_every_column():
+    data = np.column_stack([moons(20, 0), np.full(20, 3.0)])  # a span would drop the last column, and turn the others
+    gamma = Symmetric(GroupSort(L=1.0, width=8, depth=1, updates=1), column_permutations(3))
+    fitted = ParticleTransport(gamma=gamma, steps=3, random_state=0).fit(data, data + 1)
+    assert fitted.particles_.shape == (20, 3)
+    with pytest.raises(ValueError, match="needs the columns as they are"):
+        ParticleTransport(gamma=gamma, scaling="columns", steps=3).fit(data)
 
 
 def test_wide_data_stay_in_their_span():

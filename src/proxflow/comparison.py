@@ -35,6 +35,7 @@ from proxflow.spans import Span, affine_span
 from proxflow.store import to_json
 from proxflow.validation import (
     check_cloud,
+    check_gap,
     check_positive,
     check_same_width,
     check_slope,
@@ -320,9 +321,7 @@ def compare(
 
 
 def _check_numbers(gap: float, level: float, permutations: int, parts: int) -> None:
-    check_positive(gap, "gap")
-    if gap >= 1:
-        raise ValueError(f"gap must be below 1: it is a share of the value, such as 1e-4; got {gap!r}.")
+    check_gap(gap)
     check_positive(permutations, "permutations", integer=True)
     check_positive(parts, "parts", integer=True)
     if parts < 2:

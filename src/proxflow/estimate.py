@@ -29,6 +29,7 @@ from proxflow.store import to_json
 from proxflow.validation import (
     check_choice,
     check_cloud,
+    check_gap,
     check_positive,
     check_same_width,
     check_slope,
@@ -112,7 +113,8 @@ class DivergenceEstimate:
         first, second = ("Q", "P") if self.reverse else ("P", "Q")
         name = type(self.f).__name__ if not hasattr(self.f, "order") else f"{type(self.f).__name__} {self.f.order:g}"
         space = type(self.gamma).__name__
-        lipschitz = hasattr(self.gamma, "L") and math.isfinite(self.L)
+        # Not for a soft penalty nor for |x - y|^p: nothing keeps their slopes below L. (Spectral norms lag a little.)
+        lipschitz = math.isfinite(self.L) and self.lipschitz_bound <= 1.1 * self.L
         kind = f"Lipschitz-regularised (L = {self.L:g})" if lipschitz else repr(self.gamma)
         over = "L-Lipschitz φ" if lipschitz else f"φ in {space}"
         mixed = f" = inf over R of  D_f(R‖{second}) + L·W1({first}, R)" if lipschitz else ""
@@ -189,7 +191,8 @@ def divergence(
         divergence: L·W1 for small L, towards the f-divergence for large L. inf is allowed, and unregularised.
     gamma
         "auto" (exact up to 25 million pairs, such as 5000 against 5000; beyond, GroupSort networks), "exact",
-        "cones", "groupsort", "spectral", "penalty" (its value is no bound), "unregularised", or a `Gamma`.
+        "cones", "groupsort", "spectral", "penalty" (its value is no bound), "unregularised", or a `Gamma`, which
+        brings its own L and settings.
     alpha
         Order of f="alpha".
     reverse
@@ -228,9 +231,7 @@ def divergence(
     chosen = entropy(f, alpha)
     check_slope(L)
     check_positive(steps, "steps", integer=True)
-    check_positive(gap, "gap")
-    if gap >= 1:
-        raise ValueError(f"gap must be below 1: it is a share of the value, such as 1e-4; got {gap!r}.")
+    check_gap(gap)
     y = in_order_of(x, y)
     px = check_cloud(x, "x", columns=column_names(x), minimum=1)
     py = check_cloud(y, "y", columns=column_names(y), minimum=1)

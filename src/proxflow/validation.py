@@ -16,6 +16,7 @@ import numpy.typing as npt
 __all__ = [
     "check_choice",
     "check_cloud",
+    "check_gap",
     "check_positive",
     "check_same_width",
     "check_slope",
@@ -133,6 +134,13 @@ def check_slope(value: Any) -> None:
     check_positive(value, "L", infinite=True)
     if not (1e-15 <= value <= 1e15 or math.isinf(value)):
         raise ValueError(f"L must be between 1e-15 and 1e15, or inf, got {value!r}. Use another unit for the data.")
+
+
+def check_gap(value: Any) -> None:
+    """Raise ValueError unless value can be a relative gap between two bounds: between 0 and 1."""
+    check_positive(value, "gap")
+    if value >= 1:
+        raise ValueError(f"gap must be below 1: it is a share of the value, such as 1e-4; got {value!r}.")
 
 
 def check_choice(value: Any, name: str, choices: Sequence[str]) -> None:
