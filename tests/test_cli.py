@@ -312,6 +312,24 @@ def test_interrupt_of_the_trial_keeps_the_samples_and_says_so(tmp_path):
     assert np.load(tmp_path / "o" / "samples.npy").shape == (100, 2)
 
 
+def test_an_interrupt_that_falls_into_a_garbage_collection_is_heard_again(tmp_path):
+    np.save(tmp_path / "big.npy", np.random.default_rng(0).normal(size=(100, 2)))
+    code = (
+        "import gc, os, signal, sys, time, proxflow.runs as runs\n"
+        "def collecting(phase, info):\n"
+        "    gc.callbacks.remove(collecting)\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(0.1)\n"
+        "def judge_by_trial(*a, **k):\n    gc.callbacks.append(collecting)\n    gc.collect()\n"
+        "    for _ in range(6000):\n        time.sleep(0.01)\n"
+        "runs.judge_by_trial = judge_by_trial\n"
+        "sys.argv = ['proxflow', 'generate', 'big.npy', '--steps', '3', '--out', 'o']\n"
+        "from proxflow.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 2
+    assert done.stderr.startswith("proxflow: interrupted")
+    assert done.stderr.count("\n") == 1
+
+
 def test_kill_leaves_whole_files(tmp_path):
     started = _start_long_run(tmp_path)
     started.kill()

@@ -320,6 +320,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a pipe that cannot spell ‖ still gets its number
     if len(sys.argv) == 1:
         sys.argv.append("--help")
+    sys.unraisablehook = _hear_again
     try:
         code = app(standalone_mode=False)
         if code == _INTERRUPTED:  # typer's own answer to Ctrl-C
@@ -337,6 +338,18 @@ def main() -> None:
         if type(problem).__name__ == "Interrupted":
             _fail(str(problem))
         raise
+
+
+def _hear_again(lost: Any) -> None:
+    """Repeat a Ctrl-C that fell into a callback of the garbage collector, where Python prints it and goes on."""
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
+        return
+    import _thread
+    import threading
+
+    # From another thread and a little later: raised here, it would be lost again.
+    threading.Timer(0.05, _thread.interrupt_main).start()
 
 
 def _fail(message: str) -> None:
