@@ -101,8 +101,22 @@ def test_non_finite_numbers_name_the_step_and_keep_the_state_before(clouds):
     wild = Particles(ConstantStep(3e38))
     pair = Divergence(GroupSort(L=100.0, width=8, depth=1, updates=2))
     run = evolve(wild, pair, *clouds, steps=50, key=KEY)
-    assert run.stopped.startswith("non-finite numbers at step 1;")
+    assert run.stopped == "non-finite numbers at step 1 (particles); kept the state after step 0"
     assert (points(run) == np.asarray(clouds[0], np.float32)).all()
+
+
+class _Explodes(ConstantStep):
+    """A step that is far too long from the 30th on: in the middle of a chunk."""
+
+    def __call__(self, value, fisher, slope, index):
+        return jax.numpy.where(index < 29, self.size, 3e38)
+
+
+def test_a_run_that_breaks_in_the_middle_of_a_chunk_keeps_every_sound_step(clouds):
+    pair = Divergence(GroupSort(L=100.0, width=8, depth=1, updates=2))
+    run = evolve(Particles(_Explodes(1e-4)), pair, *clouds, steps=50, key=KEY)
+    assert run.stopped == "non-finite numbers at step 30 (particles); kept the state after step 29"
+    same(run, evolve(Particles(_Explodes(1e-4)), pair, *clouds, steps=29, key=KEY))
 
 
 def test_stopping_rules():
@@ -130,6 +144,15 @@ def test_recorded_potentials_are_one_per_step(clouds):
         counts = [len(jax.tree.leaves(stack)[0]) for stack in run.potentials]
         assert sum(counts) == 11
         assert all(len(stack) == stages for stack in run.potentials)
+
+
+def test_thinned_potentials_are_those_of_every_third_step(clouds):
+    all_of_them = evolve(FLOW, PAIR, *clouds, steps=11, key=KEY, record=1).potentials
+    thinned = evolve(FLOW, PAIR, *clouds, steps=11, key=KEY, record=3).potentials
+    every, third = (
+        np.concatenate([jax.tree.leaves(stack)[0] for stack in stacks]) for stacks in (all_of_them, thinned)
+    )
+    np.testing.assert_array_equal(third, every[::3])
 
 
 def test_all_steps_taken_says_so(clouds):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from proxflow.advice import Recommendation, hill_index, recommend
+    from proxflow.augmentation import Augmentation, augment
     from proxflow.comparison import Comparison, compare
     from proxflow.discrepancies import kale, mmd
     from proxflow.divergences import Divergence
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from proxflow.evolution import Run, Stopping, evolve
     from proxflow.flows import ConstantStep, DecayingStep, DivergenceStep, Particles
     from proxflow.gamma import (
+        Blurred,
         Cones,
         Convolutional,
         Discrete,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     )
     from proxflow.metrics import energy_distance, nearest_distance, oracle_ratio, wasserstein
     from proxflow.renyi import Renyi
+    from proxflow.streams import open_samples
 
 __version__ = "0.1.0"
 
@@ -64,6 +67,9 @@ _HOMES = {
     "divergence": "estimate",
     "DivergenceEstimate": "estimate",
     "ParticleTransport": "estimators",
+    "open_samples": "streams",
+    "augment": "augmentation",
+    "Augmentation": "augmentation",
     # the pieces
     "Divergence": "divergences",
     "evolve": "evolution",
@@ -80,6 +86,7 @@ _HOMES = {
     "GroupSort": "gamma",
     "SpectralNormalised": "gamma",
     "Convolutional": "gamma",
+    "Blurred": "gamma",
     "Symmetric": "gamma",
     "KernelBall": "gamma",
     "GradientPenalty": "gamma",
@@ -106,9 +113,11 @@ _HOMES = {
 
 __all__ = [  # noqa: RUF022 - in the order above: what most people want first
     "compare", "Comparison", "recommend", "Recommendation", "divergence", "DivergenceEstimate", "ParticleTransport",
+    "open_samples",
+    "augment", "Augmentation",
     "Divergence", "evolve", "Run", "Stopping", "Particles", "ConstantStep", "DecayingStep", "DivergenceStep",
-    "Gamma", "Potential", "Discrete", "Cones", "GroupSort", "SpectralNormalised", "Convolutional", "Symmetric",
-    "KernelBall", "GradientPenalty", "Unregularised",
+    "Gamma", "Potential", "Discrete", "Cones", "GroupSort", "SpectralNormalised", "Convolutional", "Blurred",
+    "Symmetric", "KernelBall", "GradientPenalty", "Unregularised",
     "Entropy", "KL", "Alpha", "ReverseKL", "JensenShannon", "SquaredHellinger", "ChiSquared", "IPM", "Renyi",
     "cumulant",
     "hill_index", "mmd", "kale", "wasserstein", "energy_distance", "oracle_ratio", "nearest_distance",

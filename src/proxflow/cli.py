@@ -1,4 +1,4 @@
-"""The command line: `proxflow demo | generate | transport | compare | rerun`.
+"""The command line: `proxflow demo | generate | transport | compare | augment | rerun`.
 
 Every command reads files, writes one folder and prints a few lines. Bad input is one line on stderr and exit
 code 2, never a traceback. Heavy imports wait inside the commands, so that --help is instant.
@@ -16,22 +16,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from proxflow import __version__
+from proxflow.cli_augment import augment
 from proxflow.cli_compare import compare
 from proxflow.cli_inputs import (
     Alpha,
     AsJson,
+    BatchSize,
     Bounds,
     Columns,
     Depth,
     Entropy,
     FlowSlope,
+    KeepFlow,
     Key,
+    MaxCopies,
     Method,
     NoPictures,
     NoTrial,
     Out,
     Overwrite,
     Rate,
+    Resume,
     Reverse,
     Scaling,
     Seed,
@@ -44,11 +49,14 @@ from proxflow.cli_inputs import (
     Width,
     key_for,
     read,
+    read_large,
     read_like,
 )
+from proxflow.cli_replay import replay
 
 if TYPE_CHECKING:
     from proxflow.runs import Data
+    from proxflow.store import RunFolder
 
 __all__ = ["main"]
 
@@ -93,8 +101,9 @@ class _Choices:
 
 @app.command(epilog="Example: proxflow demo --out runs/demo")
 def demo(
-    out: Out = None, seed: Seed = 0, overwrite: Overwrite = False, as_json: AsJson = False, steps: Steps = 500
-) -> None:
+    out: Out = None, seed: Seed = 0, overwrite: Overwrite = False, resume: Resume = False, as_json: AsJson = False,
+    steps: Steps = 500,
+) -> None:  # fmt: skip
     """200 real handwritten digits (8x8) become 600 new ones, judged on 1200 that took no part."""
     from proxflow.data.digits import load_digits_split
     from proxflow.runs import Data
@@ -103,7 +112,7 @@ def demo(
     data = Data(split.train, is_array=True, event_shape=split.shape, image=split.shape)
     choices = _Choices("demo", {"seed": seed, "steps": steps})
     transport = _transport(n_particles=600, seed=seed, steps=steps, bounds=f"{split.low:g},{split.high:g}")
-    _run(choices, transport, data, out, overwrite, as_json, heldout=(split.fresh, split.test))
+    _run(choices, transport, data, out, overwrite, as_json, resume, heldout=(split.fresh, split.test))
 
 
 @app.command(epilog="Example: proxflow generate samples.csv -n 600 --out runs/first")
@@ -112,7 +121,9 @@ def generate(
     n: Annotated[
         int | None, typer.Option("-n", help="How many new samples; as many as there are if not given.")
     ] = None,
-    source: Annotated[str, typer.Option(help="gaussian (matched to the data) or uniform (its box).")] = "gaussian",
+    source: Annotated[
+        str, typer.Option(help="gaussian (matched to the data), uniform (its box) or logistic.")
+    ] = "gaussian",
     f: Entropy = "kl",
     alpha: Alpha = None,
     L: FlowSlope = None,
@@ -120,6 +131,7 @@ def generate(
     seed: Seed = 0,
     out: Out = None,
     overwrite: Overwrite = False,
+    resume: Resume = False,
     as_json: AsJson = False,
     test: Test = None,
     no_trial: NoTrial = False,
@@ -127,6 +139,10 @@ def generate(
     columns: Columns = None,
     key: Key = None,
     image: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH: samples are images; draw them.")] = None,
+    max_copies: MaxCopies = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="DATA is larger than memory: read a batch at a time (NPY, Parquet).")
+    ] = False,
     method: Method = "euler",
     step_size: StepSize = None,
     smoothing: Smoothing = None,
@@ -138,22 +154,24 @@ def generate(
     learning_rate: Rate = None,
     reverse: Reverse = False,
     bounds: Bounds = None,
+    batch_size: BatchSize = None,
+    keep_flow: KeepFlow = None,
 ) -> None:
     """New samples from the distribution of the samples in DATA, with pictures and numbers."""
     arguments = _given(locals())
-    table = read(data, columns, key, image)
+    table = read_large(data, columns, image) if stream else read(data, columns, key, image)
     heldout = () if test is None else (read_like(test, table, data, key, columns),)
     if n is not None and n < 1:
         raise ValueError(f"-n must be a positive whole number, got {n}.")
     transport = _transport(
-        n_particles=max(n or 0, len(table.values)), source=source, f=f, alpha=alpha, L=L, steps=steps, seed=seed,
+        n_particles=max(n or 0, len(table.values)), source=source, max_copies=max_copies, f=f, alpha=alpha, L=L, steps=steps, seed=seed,
         method=method, step_size=step_size, smoothing=smoothing, scaling=scaling,
         gamma=gamma, width=width, depth=depth, updates=updates,
-        learning_rate=learning_rate, reverse=reverse, bounds=bounds,
+        learning_rate=learning_rate, reverse=reverse, bounds=bounds, batch_size=batch_size, keep_flow=keep_flow,
     )  # fmt: skip
     _run(
-        _Choices("generate", arguments), transport, table, out, overwrite, as_json,
-        heldout=heldout, trial=not no_trial, pictures=not no_pictures, keep=n,
+        _Choices("generate", arguments), transport, table, out, overwrite, as_json, resume,
+        heldout=heldout, trial=not no_trial, pictures=not no_pictures, keep=n, keep_flow=keep_flow is not None,
     )  # fmt: skip
 
 
@@ -168,6 +186,7 @@ def transport(
     seed: Seed = 0,
     out: Out = None,
     overwrite: Overwrite = False,
+    resume: Resume = False,
     as_json: AsJson = False,
     test: Test = None,
     no_trial: NoTrial = False,
@@ -185,6 +204,8 @@ def transport(
     learning_rate: Rate = None,
     reverse: Reverse = False,
     bounds: Bounds = None,
+    batch_size: BatchSize = None,
+    keep_flow: KeepFlow = None,
 ) -> None:
     """Carry the samples of one file onto the distribution of another, row by row."""
     arguments = _given(locals())
@@ -195,15 +216,19 @@ def transport(
         f=f, alpha=alpha, L=L, steps=steps, seed=seed, method=method, step_size=step_size, smoothing=smoothing,
         scaling=scaling,
         gamma=gamma, width=width, depth=depth, updates=updates, learning_rate=learning_rate, reverse=reverse,
-        bounds=bounds,
+        bounds=bounds, batch_size=batch_size, keep_flow=keep_flow,
     )  # fmt: skip
     _run(
-        _Choices("transport", arguments), fitted, goal, out, overwrite, as_json,
-        source=moving, heldout=heldout, trial=not no_trial, pictures=not no_pictures,
+        _Choices("transport", arguments), fitted, goal, out, overwrite, as_json, resume,
+        source=moving, heldout=heldout, trial=not no_trial, pictures=not no_pictures, keep_flow=keep_flow is not None,
     )  # fmt: skip
 
 
 app.command(epilog="Example: proxflow compare a.csv b.csv --report comparison.html")(compare)
+app.command(epilog="Example: proxflow augment train.csv -n 5000 --label y --out runs/more")(augment)
+
+
+app.command(epilog="Example: proxflow replay runs/first/flow.npz new.csv --out moved.csv")(replay)
 
 
 @app.command(epilog="Example: proxflow rerun runs/first --out runs/again")
@@ -214,11 +239,24 @@ def rerun(
     as_json: AsJson = False,
 ) -> None:
     """Run again what a run's settings.json says: same data, same seed, same bits."""
+    words = _words_of(run / "settings.json" if run.is_dir() else run)
+    words += [] if out is None else ["--out", str(out)]
+    app([*words, *["--overwrite"] * overwrite, *["--json"] * as_json], standalone_mode=False)
+
+
+@app.command(epilog="Example: proxflow resume runs/first")
+def resume(run: Annotated[Path, typer.Argument(help="A run's folder.")], as_json: AsJson = False) -> None:
+    """Go on with a run that was killed or interrupted: it ends with the same bits as an unbroken one."""
+    words = _words_of(run / "settings.json")
+    app([*words, "--out", str(run), "--resume", *["--json"] * as_json], standalone_mode=False)
+
+
+def _words_of(path: Path) -> list[str]:
+    """The command line of a run, from its settings.json."""
     from proxflow.store import read_json
 
-    path = run / "settings.json" if run.is_dir() else run
     settings = read_json(path)
-    commands = ("demo", "generate", "transport")
+    commands = ("demo", "generate", "transport", "augment")
     if not isinstance(settings, dict) or settings.get("command") not in commands:
         raise ValueError(f"{path}: not the settings of a run (its 'command' must be one of {', '.join(commands)}).")
     arguments = settings.get("arguments")
@@ -227,9 +265,7 @@ def rerun(
     ):
         raise ValueError(f'{path}: \'arguments\' must be options and plain values, such as "bounds": "0,1".')
     # Through the parser, which checks every value as it would if typed.
-    words = _Choices(settings["command"], arguments).words()
-    words += [] if out is None else ["--out", str(out)]
-    app([*words, *["--overwrite"] * overwrite, *["--json"] * as_json], standalone_mode=False)
+    return _Choices(settings["command"], arguments).words()
 
 
 # ---------------------------------------------------------------------- shared steps
@@ -237,7 +273,7 @@ def rerun(
 
 def _given(scope: dict[str, Any]) -> dict[str, Any]:
     """The options of a command as plain values, paths absolute, without those a rerun sets itself."""
-    skip = {"out", "overwrite", "as_json"}
+    skip = {"out", "overwrite", "resume", "as_json"}
     return {
         # JSON has no inf: as text it survives, and the parser reads it back.
         name: str(value.absolute()) if isinstance(value, Path) else str(value) if value == float("inf") else value
@@ -246,7 +282,7 @@ def _given(scope: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _transport(*, seed: int, bounds: str | None, **settings: Any) -> Any:
+def _transport(*, seed: int, bounds: str | None, keep_flow: float | None = None, **settings: Any) -> Any:
     from proxflow.estimators import ParticleTransport
 
     box = None
@@ -256,26 +292,29 @@ def _transport(*, seed: int, bounds: str | None, **settings: Any) -> Any:
         except ValueError:
             raise ValueError(f"--bounds must be LOW,HIGH, such as 0,1, got {bounds!r}.") from None
         box = (low, high)
-    return ParticleTransport(random_state=seed, bounds=box, progress=True, memory_budget=0.0, **settings)
+    return ParticleTransport(random_state=seed, bounds=box, progress=True, memory_budget=keep_flow or 0.0, **settings)
 
 
 def _run(
-    choices: _Choices, transport: Any, target: Data, out: Path | None, overwrite: bool, as_json: bool, *,
+    choices: _Choices, transport: Any, target: Data, out: Path | None, overwrite: bool, as_json: bool, resume: bool, *,
     source: Data | None = None, pictures: bool = True, **options: Any,
 ) -> None:  # fmt: skip
-    from proxflow.runs import run_transport
-    from proxflow.store import RunFolder, default_name, to_json
+    from proxflow.runs import finish, run_transport
+    from proxflow.store import to_json
 
     started = time.perf_counter()
     transport.check_settings()  # before anything is written
-    inputs = [choices.arguments[name] for name in ("data", "source", "target", "test") if choices.arguments.get(name)]
-    folder = RunFolder.create(out or default_name(choices.command), overwrite=overwrite, inputs=inputs)
+    folder = _folder(choices, out, overwrite, resume)
+    if folder is None:
+        typer.echo(f"{out} is finished: there is nothing to resume.")
+        return
     settings = choices.settings()
     result = run_transport(transport, target, folder=folder, settings=settings, source=source, **options)
     if pictures:
         from proxflow.gallery import draw_report
 
         draw_report(result, target, source, folder, settings, choices.line())
+    finish(folder)
     if as_json:
         typer.echo(to_json(result.to_dict()))
         return
@@ -293,6 +332,20 @@ def _run(
         typer.echo(f"  Judged by {result.judgement.basis}.")
     if (result.folder / "report.html").exists():
         typer.echo(f"  Report: {result.folder / 'report.html'}")
+
+
+def _folder(choices: _Choices, out: Path | None, overwrite: bool, resume: bool) -> RunFolder | None:
+    """The folder to write: new, or that of a run to go on with; None if that run is finished."""
+    from proxflow.store import RunFolder, default_name, read_json
+
+    if resume and out is not None and (out / "settings.json").exists():
+        folder = RunFolder.reopen(out)
+        earlier = read_json(out / "settings.json")
+        if earlier.get("command") != choices.command or earlier.get("arguments") != choices.arguments:
+            raise ValueError(f"{out} holds a run with other options: proxflow resume {out} goes on with its own.")
+        return None if "stopped" in earlier and not folder.checkpoint.exists() else folder
+    inputs = [choices.arguments[name] for name in ("data", "source", "target", "test") if choices.arguments.get(name)]
+    return RunFolder.create(out or default_name(choices.command), overwrite=overwrite, inputs=inputs)
 
 
 def _version(asked: bool) -> None:

@@ -21,9 +21,13 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Columns = Annotated[str | None, typer.Option(help="Use only these columns, separated by commas.")]
 Key = Annotated[str | None, typer.Option(help="Which array of an NPZ file.")]
-Space = Annotated[str, typer.Option(help="auto, groupsort, spectral, cones, exact, penalty or unregularised.")]
+Space = Annotated[
+    str, typer.Option(help="auto, groupsort, spectral, convolutional, cones, exact, penalty or unregularised.")
+]
 Reverse = Annotated[bool, typer.Option("--reverse", help="D(Q||P) instead of D(P||Q).")]
-Method = Annotated[str, typer.Option(help="euler or heun.")]
+Method = Annotated[
+    str, typer.Option(help="euler, heun, rk4, ab2 to ab5, abm2 to abm5, heun_euler or bs23: docs/solvers.md.")
+]
 StepSize = Annotated[float | None, typer.Option(help="A constant step. Follows the divergence if not given.")]
 Smoothing = Annotated[
     float | None,
@@ -37,9 +41,23 @@ Depth = Annotated[int, typer.Option(help="Hidden layers of the network.")]
 Updates = Annotated[int, typer.Option(help="Updates of the potential per step.")]
 Rate = Annotated[float | None, typer.Option("--learning-rate", help="Of Adam. From the width if not given.")]
 Bounds = Annotated[str | None, typer.Option(help="LOW,HIGH: keep every value in this range.")]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Particles and samples per fit. All, or 4096 beyond 8192, if not given.")
+]
+MaxCopies = Annotated[
+    float | None, typer.Option(help="0.05 to 1: stop before more new samples than this share nearly copy one of DATA.")
+]
+KeepFlow = Annotated[
+    float | None,
+    typer.Option(help="Write the fitted flow, in at most so many megabytes, to flow.npz, for proxflow replay."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")]
 Test = Annotated[Path | None, typer.Option(help="Held-out samples to judge by; else a trial on 3/4 of the data.")]
 NoTrial = Annotated[bool, typer.Option("--no-trial", help="Do not judge by a trial run: twice as fast.")]
 NoPictures = Annotated[bool, typer.Option("--no-pictures", help="No figures, no report.")]
+
+
+_SHOWN_OF_LARGE = 10_000  # rows of a streamed file that pictures and judgement see
 
 
 def read(
@@ -63,6 +81,18 @@ def read(
         table.values, table.columns, path.suffix.lower() in (".npy", ".npz"), table.event_shape,
         _image(image, table.values.shape[1], table.event_shape),
     )  # fmt: skip
+
+
+def read_large(path: Path, columns: str | None, image: str | None) -> Data:
+    """Return a file to be read a batch at a time, with some of its rows to judge and draw by."""
+    import numpy as np
+
+    from proxflow.runs import Data
+    from proxflow.streams import open_samples
+
+    large = open_samples(path, None if columns is None else [name.strip() for name in columns.split(",")])
+    few = large.some(min(len(large), _SHOWN_OF_LARGE), np.random.default_rng(0))
+    return Data(few, large.columns, large.columns is None, (few.shape[1],), _image(image, few.shape[1], ()), large)
 
 
 def read_like(path: Path, table: Data, reference: Path, key: str | None, columns: str | None) -> Any:

@@ -6,6 +6,7 @@ exposed.
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +14,27 @@ import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from proxflow.arrays import restored
 from proxflow.entropies import Entropy
+from proxflow.flow_files import decoded, encoded, read_flow, span_arrays, span_from, write_flow
 from proxflow.gamma import Gamma
+from proxflow.notes import way_out_of_overflow
 from proxflow.plan import check_settings, make_plan
+from proxflow.recordings import Recording, floats_per_step, replay, stride_within
 from proxflow.sources import draw_source
-from proxflow.validation import check_cloud, check_positive, check_same_width, column_names, seed_from
+from proxflow.streams import LargeSamples
+from proxflow.validation import check_choice, check_cloud, check_positive, check_same_width, column_names, seed_from
 
 if TYPE_CHECKING:
+    from proxflow.checkpoints import Checkpoint
     from proxflow.evolution import Run
 
 __all__ = ["ParticleTransport"]
 
-_DRAWN = 2000  # particles kept in `trajectory_`: enough for any picture
+_DRAWN = 2000  # particles kept in `trajectory_`, fewer if they are wide: enough for any picture
+_DRAWN_VALUES = 400_000
+_LOOKED_AT = 20_000  # rows of a large file that the defaults are chosen from
+_CHUNK, _CHUNK_OF_A_GATE = 50, 10  # steps between two looks; a gate must look often, for it goes back to the last one
 
 
 class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -49,9 +59,10 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     steps
         The most steps.
     method
-        "euler" or "heun".
+        "euler", "heun", "rk4", "ab2" to "ab5", "abm2" to "abm5", "heun_euler" or "bs23": see `flows.methods`.
     step_size
-        A constant dt. None: share · D / I at every step, see `step_share`.
+        A constant dt; the first one for "heun_euler" and "bs23", which go on by their own error. None: share · D / I
+        at every step, see `step_share`.
     step_share
         Share of the remaining time D / I that a step takes.
     smoothing
@@ -76,8 +87,14 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     callbacks
         Functions of a `Run`, called after every chunk of steps; one that returns True stops the run.
         `decode_state(run.state)` gives them the particles.
+    batch_size
+        Particles and target samples that a step fits its potential to, drawn afresh. None: all, or 4096 if either
+        are more than 8192. All particles move at every step.
+    max_copies
+        Stop at the last state whose share of near copies of training samples was not clearly above this; real
+        samples have 0.05. None: never.
     memory_budget
-        Megabytes for the potentials that `transform` and `sample` replay. Over it they are not kept.
+        Megabytes for the potentials that `transform` replays. If they are more, every second, third, ... is kept.
     progress
         Show a progress bar on a terminal.
     random_state
@@ -91,6 +108,8 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         "value", "fisher", "slope" before each step, and its "step_size".
     trajectory_ : list of (step, ndarray)
         At most 2000 of the particles at several times.
+    copies_ : list of (step, share)
+        Near copies along the run, if `max_copies` is given.
     n_steps_, stopped_, settings_, seed_
         Steps taken, why it ended, every setting resolved, the seed used.
 
@@ -128,6 +147,8 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         stop_fisher: float = 1e-4,
         stop_stalled: int = 100,
         callbacks: tuple[Any, ...] = (),
+        batch_size: int | None = None,
+        max_copies: float | None = None,
         memory_budget: float = 1000.0,
         progress: bool = False,
         random_state: int | np.random.RandomState | None = None,
@@ -153,61 +174,75 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.stop_fisher = stop_fisher
         self.stop_stalled = stop_stalled
         self.callbacks = callbacks
+        self.batch_size = batch_size
+        self.max_copies = max_copies
         self.memory_budget = memory_budget
         self.progress = progress
         self.random_state = random_state
 
     # ------------------------------------------------------------------ scikit-learn's verbs
 
-    def fit(self, target: Any, source: Any = None) -> ParticleTransport:
+    def fit(
+        self, target: Any, source: Any = None, *, checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_seconds: float = 30.0,
+    ) -> ParticleTransport:  # fmt: skip
         """Move particles onto the target's distribution.
 
         Parameters
         ----------
         target
-            Samples of Q, shape (n, d).
+            Samples of Q, shape (n, d), or what `open_samples` returns for a file larger than memory.
         source
             First positions of the particles, shape (m, d). None: drawn, see the parameter `source`.
+        checkpoint
+            A file to keep the run in, written every so often. If it is there already, and of the same data and
+            settings, the run continues from it and ends with the bits of an unbroken one.
+        checkpoint_seconds
+            Between two writes.
 
         Raises
         ------
         ValueError
-            Bad samples (the place is named), different widths, or a setting out of range.
+            Bad samples (the place is named), different widths, a setting out of range, or a checkpoint that is
+            damaged or of another run.
         """
         self.check_settings()
-        samples = self._read(target, "target", reset=True)
-        given = None if source is None else check_cloud(source, "source", columns=column_names(source), minimum=1)
-        if given is not None:
-            check_same_width(samples, given, "the target", "the source")
-        self.seed_ = seed_from(self.random_state)
-        start = (
-            draw_source(self.source, samples, self.n_particles or len(samples), self.seed_) if given is None else given
-        )
-        self._given, self._samples = given, samples
-        self._plan = make_plan(self.get_params(deep=False), samples, start, drawn=given is None)
-        self.settings_: dict[str, Any] = self._plan.settings | {"seed": self.seed_}
+        start = self._prepare(target, source)
         self.trajectory_: list[tuple[int, np.ndarray]] = []
+        watching: list[Any] = [self._watch]
+        if self.max_copies is not None:
+            from proxflow.copies import CopyGate
 
-        def watch(run: Run) -> None:
-            self.trajectory_.append((run.step, self.decode_state(run.state)[:_DRAWN]))
-
-        run, moved = self._evolve(start, self.seed_, record=self._replayable(), callbacks=(watch, *self.callbacks))
-        self._potentials = run.potentials
+            gate = CopyGate(
+                self.max_copies,
+                self.in_units(self._samples),
+                lambda state: self.in_units(self.decode_state(state, _DRAWN)),
+            )
+            self.copies_ = gate.shares
+            watching.append(gate)
+        keeper, resume = None, None
+        if checkpoint is not None:
+            keeper, resume = self._checkpointed(checkpoint, checkpoint_seconds, start)
+        callbacks = (*watching, *self.callbacks, *([] if keeper is None else [keeper]))
+        run, moved = self._evolve(start, self.seed_, record=self._stride(), callbacks=callbacks, resume=resume)
+        if keeper is not None:
+            keeper.write(run)
+        self._recorded(run)
         self.particles_ = moved.astype(self._dtype)
         self.history_, self.n_steps_, self.stopped_ = run.history, run.step, run.stopped
         if "interrupted" in run.stopped or "non-finite" in run.stopped:
+            way_out = f" {way_out_of_overflow(self.settings_)}" if "non-finite" in run.stopped else ""
             warnings.warn(
-                f"the run ended early ({run.stopped}); particles_ holds the state after step {run.step}",
+                f"the run ended early ({run.stopped}); particles_ holds the state after step {run.step}.{way_out}",
                 RuntimeWarning,
                 stacklevel=2,
             )
         return self
 
-    def sample(self, n: int = 1, random_state: int | np.random.RandomState | None = None) -> np.ndarray:
-        """Return n new samples, shape (n, d): the flow run again from fresh source points.
-
-        As good as `particles_` and as slow as a fit, for particles find their places together. The run moves at
-        least as many particles as the fit did, and returns n of them.
+    def sample(
+        self, n: int = 1, random_state: int | np.random.RandomState | None = None, *, method: str = "flow"
+    ) -> np.ndarray:
+        """Return n new samples, shape (n, d), from fresh source points.
 
         Parameters
         ----------
@@ -215,21 +250,28 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             How many. For the particles of the fit themselves take `particles_`.
         random_state
             Seed of the fresh source points. None: fixed by the fit's seed, so that a call repeats itself.
+        method
+            "flow": the flow run again, as good as `particles_` and as slow as a fit, for particles find their places
+            together; at least as many move as did in the fit, and n of them are returned. "replay": `transform` of
+            the source points, much faster; as good in a few dimensions, coarser in many.
 
         Raises
         ------
         ValueError
-            If n is not a positive whole number.
+            If n is not a positive whole number, the method is unknown, or no potentials were kept to replay.
         """
         check_is_fitted(self, "particles_")
         check_positive(n, "n", integer=True)
+        check_choice(method, "method", ("flow", "replay"))
         seed = (self.seed_ + 1) % 2**32 if random_state is None else seed_from(random_state)
-        count = max(int(n), len(self.particles_))
+        count = max(int(n), len(self.particles_)) if method == "flow" else int(n)
         if self._given is None:
             start = draw_source(self.source, self._samples, count, seed)
         else:
             rows = np.random.default_rng(seed).choice(len(self._given), count, replace=count > len(self._given))
             start = self._given[rows]
+        if method == "replay":
+            return self._carry(start).astype(self._dtype)
         run, moved = self._evolve(start, seed)
         if run.stopped == "interrupted":
             raise KeyboardInterrupt
@@ -242,7 +284,7 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         Each point replays the fit's potentials alone, so its image does not depend on the others. The potentials
         were fitted around the fit's particles: riders end less precisely than those, the more so the fewer
-        particles there were. For new samples of the target use `sample`.
+        particles there were and the more dimensions.
         """
         check_is_fitted(self, "particles_")
         points = self._read(new_particles, "new_particles", reset=False, minimum=1)
@@ -250,9 +292,137 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         kept = np.asarray(new_particles).dtype
         return moved.astype(kept if kept in (np.float32, np.float64) else np.float64)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted flow to one file, whole or not at all; `load` reads it.
+
+        Raises
+        ------
+        ValueError
+            A setting that is an object of your own, or a refusal of the system.
+        """
+        check_is_fitted(self, "particles_")
+        parameters = {
+            name: encoded(value, name)
+            for name, value in self.get_params(deep=False).items()
+            if name not in ("callbacks", "random_state")
+        }
+        header = {
+            "class": type(self).__name__, "parameters": parameters, "seed": self.seed_, "steps": self.n_steps_,
+            "stopped": self.stopped_, "every": self._every, "float32": self._dtype == np.float32,
+            "columns": [str(name) for name in getattr(self, "feature_names_in_", ())],
+        }  # fmt: skip
+        arrays: dict[str, Any] = {
+            "samples": self._samples,
+            "particles": self.particles_,
+            **span_arrays(self._plan.span),
+        }
+        arrays |= {f"history.{name}": series for name, series in self.history_.items()}
+        arrays |= {} if self._given is None else {"given": self._given}
+        arrays |= {} if self._recording is None else {"potentials": self._recording.potentials}
+        write_flow(path, header, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ParticleTransport:
+        """Read a fitted flow that `save` wrote. Nothing in the file is run.
+
+        Raises
+        ------
+        ValueError
+            No such file, a damaged one, or one of another kind or version.
+        """
+        header, arrays = read_flow(path)
+        try:
+            return cls()._restore(header, arrays)
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
+            raise ValueError(f"{os.fspath(path)}: not a flow that can be read ({problem}).") from None
+
+    def _restore(self, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> ParticleTransport:
+        self.set_params(**{name: decoded(value) for name, value in header["parameters"].items()})
+        self.random_state = self.seed_ = int(header["seed"])
+        self._samples, self._given = arrays["samples"], arrays.get("given")
+        self._dtype = np.float32 if header["float32"] else np.float64
+        self.n_features_in_ = self._samples.shape[1]
+        if header["columns"]:
+            self.feature_names_in_ = np.array(header["columns"], object)
+        self.particles_ = arrays["particles"]
+        start = self._samples if self._given is None else self._given
+        # The span as it was: another machine's singular vectors may differ in sign from those potentials know.
+        self._plan = make_plan(
+            self.get_params(deep=False), self._samples, start, drawn=self._given is None,
+            count=len(self.particles_), span=span_from(arrays),
+        )  # fmt: skip
+        self.settings_ = {**self._plan.settings, "seed": self.seed_}
+        self.n_steps_, self.stopped_, self._every = header["steps"], header["stopped"], header["every"]
+        self.history_ = {name[8:]: series for name, series in arrays.items() if name.startswith("history.")}
+        self.trajectory_ = []
+        self._recording = None
+        if self._every:
+            potentials = restored(self._potential_template(), "potentials", arrays, stacked=True)
+            self._recording = Recording(self._plan.flow, potentials, self._sizes(), self._every)
+        return self
+
+    # ------------------------------------------------------------------ the run
+
+    def _prepare(self, target: Any, source: Any) -> np.ndarray:
+        """Read the data, resolve the settings, and return the first positions."""
+        large = target if isinstance(target, LargeSamples) else None
+        if large is None:
+            samples = self._read(target, "target", reset=True)
+        else:  # what the defaults are chosen from
+            samples = large.some(min(len(large), _LOOKED_AT), np.random.default_rng(0))
+            self._read(samples, "target", reset=True)
+        given = None if source is None else check_cloud(source, "source", columns=column_names(source), minimum=1)
+        if given is not None:
+            check_same_width(samples, given, "the target", "the source")
+        self.seed_ = seed_from(self.random_state)
+        count = self.n_particles or len(samples)
+        start = draw_source(self.source, samples, count, self.seed_) if given is None else given
+        self._given, self._samples, self._large = given, samples, large
+        self._plan = make_plan(
+            self.get_params(deep=False), samples, start, drawn=given is None, count=len(start), large=large
+        )
+        self.settings_ = {**self._plan.settings, "seed": self.seed_}
+        return start
+
+    def _watch(self, run: Run) -> None:
+        if not self.trajectory_ or self.trajectory_[-1][0] < run.step:
+            few = min(_DRAWN, max(1, _DRAWN_VALUES // self._samples.shape[1]))
+            self.trajectory_.append((run.step, self.decode_state(run.state, few)))
+
+    def _checkpointed(
+        self, path: str | os.PathLike[str], seconds: float, start: np.ndarray
+    ) -> tuple[Checkpoint, Run | None]:
+        """Return the callback that writes the run, and the run that is on disk already."""
+        import jax
+
+        from proxflow.checkpoints import Checkpoint, fingerprint, read_checkpoint
+        from proxflow.evolution import begin
+
+        free = {"steps", "callbacks", "progress", "random_state", "stop_fisher", "stop_stalled", "max_copies"}
+        settings = {name: value for name, value in self.get_params(deep=False).items() if name not in free}
+        mark = fingerprint(self._large or self._samples, start, self.seed_, self._stride(), sorted(settings.items()))
+
+        def drawn() -> dict[str, np.ndarray]:
+            return {f"trajectory.{step}": points for step, points in self.trajectory_}
+
+        first = begin(
+            self._plan.flow, self._plan.divergence, self._plan.span.encode(start), self._plan.target,
+            jax.random.key(self.seed_),
+        )  # fmt: skip
+        found = read_checkpoint(path, first, mark, self._potential_template())
+        if found is None:
+            return Checkpoint(path, mark, seconds, drawn), None
+        run, extras, problems = found
+        for problem in problems:
+            warnings.warn(f"{problem} Continuing from the one before, after step {run.step}.", stacklevel=3)
+        steps = sorted(int(name.split(".")[1]) for name in extras)
+        self.trajectory_ += [(step, extras[f"trajectory.{step}"]) for step in steps]
+        return Checkpoint(path, mark, seconds, drawn), run
+
     def _evolve(
-        self, start: np.ndarray, seed: int, *, record: bool = False, callbacks: tuple[Any, ...] = ()
-    ) -> tuple[Run, np.ndarray]:
+        self, start: np.ndarray, seed: int, *, record: int = 0, callbacks: tuple[Any, ...] = (),
+        resume: Run | None = None,
+    ) -> tuple[Run, np.ndarray]:  # fmt: skip
         """Run the fitted pieces from first positions (m, d); the run, and where the particles ended."""
         import jax
 
@@ -260,18 +430,62 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         run = evolve(
             self._plan.flow, self._plan.divergence, self._plan.span.encode(start), self._plan.target, steps=self.steps,
-            key=jax.random.key(seed), stopping=Stopping(self.stop_fisher, self.stop_stalled),
-            callbacks=callbacks, record=record, progress=self.progress,
+            key=jax.random.key(seed), stopping=Stopping(self.stop_fisher, self.stop_stalled), batch=self._plan.batch,
+            chunk=_CHUNK if self.max_copies is None else _CHUNK_OF_A_GATE,
+            callbacks=callbacks, record=record, progress=self.progress, resume=resume,
         )  # fmt: skip
         return run, self.decode_state(run.state)
 
+    # ------------------------------------------------------------------ replay
+
+    def _potential_template(self) -> Any:
+        """One step's potentials, for their shapes."""
+        import jax
+
+        from proxflow.flows import METHODS
+
+        pair, few = self._plan.divergence, self._plan.target.points[:2]
+        memory = pair.gamma.init(jax.random.key(0), few, few)
+        if not pair.reverse:
+            potential: Any = pair.gamma.potential(memory)
+        elif pair.gamma.on_host:
+            potential = pair.variation(few, memory)
+        else:
+            potential = jax.eval_shape(pair.variation, few, memory)  # nothing is compiled for a shape
+        return (potential,) * METHODS[self.method].stages
+
+    def _stride(self) -> int:
+        """How many steps share one recorded potential, within the memory budget; 0 if none can be kept."""
+        return stride_within(self.memory_budget, floats_per_step(self._potential_template()), self.steps)
+
+    def _recorded(self, run: Run) -> None:
+        self._every = self._stride()
+        self.history_ = run.history
+        self._recording = (
+            Recording.of(self._plan.flow, run.potentials, self._sizes(), self._every)
+            if self._every and run.potentials
+            else None
+        )
+
+    def _sizes(self) -> np.ndarray:
+        return np.asarray(self.history_["step_size"], np.float32)
+
+    def _carry(self, points: np.ndarray) -> np.ndarray:
+        """Replay the recorded potentials on points (k, d); what lies outside the data's span stays as it is."""
+        if self._recording is None and self.n_steps_:
+            raise ValueError(
+                f"one step's potentials are more than memory_budget = {self.memory_budget:g} MB, so none were kept:"
+                " raise it and fit again."
+            )
+        return points if self._recording is None else replay(self._recording, self._plan.span, points)
+
     def in_units(self, points: np.ndarray) -> np.ndarray:
         """Points (n, d) with their columns in the units of the fit: as they are unless `scaling` applied."""
-        return points if self._plan.span.scale is None else points / self._plan.span.scale
+        return self._plan.span.units(points)
 
-    def decode_state(self, state: Any) -> np.ndarray:
-        """Where a run's particles are, in the data's own coordinates: for callbacks, which get a `Run`."""
-        return self._plan.span.decode(np.asarray(self._plan.flow.cloud(state), np.float64))
+    def decode_state(self, state: Any, most: int | None = None) -> np.ndarray:
+        """Where a run's particles are (the first so many), in the data's own coordinates: for callbacks."""
+        return self._plan.span.decode(np.asarray(self._plan.flow.cloud(state)[:most], np.float64))
 
     def check_settings(self) -> None:
         """Raise ValueError for a setting out of range; `fit` does so first of all."""
@@ -291,42 +505,3 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             dtype = getattr(points, "dtype", None)
             self._dtype = np.float32 if dtype == np.float32 else np.float64
         return samples
-
-    def _replayable(self) -> bool:
-        import jax
-
-        from proxflow.flows.particles import METHODS
-
-        gamma, few = self._plan.divergence.gamma, self._plan.target.points[:2]
-        potential = gamma.potential(gamma.init(jax.random.key(0), few, few))
-        floats = sum(leaf.size for leaf in jax.tree.leaves(potential))
-        self._megabytes = 4e-6 * floats * self.steps * len(METHODS[self.method].stages)
-        return self._megabytes <= self.memory_budget
-
-    def _carry(self, points: np.ndarray) -> np.ndarray:
-        """Replay the recorded potentials on points (k, d); what lies outside the data's span stays as it is."""
-        import jax
-        import jax.numpy as jnp
-
-        from proxflow.flows.particles import replay_all
-
-        if not self._potentials and self.n_steps_:
-            raise ValueError(
-                f"the potentials of this run ({self._megabytes:.0f} MB) were over memory_budget ="
-                f" {self.memory_budget:g} MB and were not kept: raise it and fit again."
-            )
-        first = self._plan.span.encode(points)
-        cloud, done = jnp.asarray(first, jnp.float32), 0
-        for potentials in self._potentials:
-            count = len(jax.tree.leaves(potentials)[0])
-            sizes = jnp.asarray(self.history_["step_size"][done : done + count], jnp.float32)
-            cloud = replay_all(self._plan.flow, cloud, potentials, sizes)
-            done += count
-        moved = np.asarray(cloud, np.float64)
-        lost = ~np.isfinite(moved).all(axis=1)
-        if lost.any():
-            raise ValueError(
-                f"row {int(np.argmax(lost))} cannot be carried: it lies where the fitted potentials overflow, far from"
-                " the source and the target of the fit."
-            )
-        return points + self._plan.span.displacement(moved - first)

@@ -2,7 +2,8 @@
 
 Steps are compiled in chunks; between chunks Python looks at the numbers, stops, calls back, shows progress. A
 chunk takes its length as an argument, so the last, shorter one compiles nothing new. Ctrl-C ends the run after
-the present chunk, a non-finite number ends it before; either way everything computed until then is returned.
+the present chunk, a non-finite number before the step that made it; either way everything computed until then is
+returned.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from proxflow.gamma.base import Potential
 from proxflow.progress import Progress
 from proxflow.targets import Samples, Target
 
-__all__ = ["Callback", "Run", "Stopping", "evolve"]
+__all__ = ["Callback", "Run", "Stopping", "begin", "evolve"]
 
 
 @dataclass(frozen=True)
@@ -64,27 +65,35 @@ class Run:
     potentials: list[tuple[Potential, ...]] = field(default_factory=list)  # one stack per chunk, if recorded
 
 
-Callback = Callable[[Run], bool | None]
+Callback = Callable[[Run], bool | str | None]  # True, or the reason in words, stops the run
 
 
 def _step(
     flow: Flow, divergence: Divergence, target: Target, key: Array, index: Any, state: Any, memory: Any,
-    ascend: Callable[[Any, Array, Array, Any], Any], record: bool,
+    ascend: Callable[[Any, Array, Array, Any], Any], record: bool, batch: int | None,
 ) -> tuple[Any, Any, Report, Any]:  # fmt: skip
     # Folding the step's number into the key makes a resumed run draw what an unbroken one would.
-    cloud_q = target.draw(jax.random.fold_in(key, index))
+    key = jax.random.fold_in(key, index)
+    cloud_q = target.draw(key)
 
     def drive(cloud: Array, memory: Any) -> tuple[Potential, Array, Any]:
-        memory = ascend(index, cloud, cloud_q, memory)
-        return divergence.variation(cloud, memory), divergence.value(cloud, cloud_q, memory), memory
+        some = cloud if batch is None or len(cloud) <= batch else cloud[_rows(key, len(cloud), batch)]
+        memory = ascend(index, some, cloud_q, memory)
+        value = divergence.value if batch is None else divergence.debiased_value
+        return divergence.variation(some, memory), value(some, cloud_q, memory), memory
 
     state, memory, report, potentials = flow.step(state, drive, memory, index)
     return state, memory, report, potentials if record else None
 
 
+def _rows(key: Array, count: int, batch: int) -> Array:
+    # With replacement: each row is a fair draw of the particles, so that every mean over them is unbiased.
+    return jax.random.randint(jax.random.fold_in(key, 1), (batch,), 0, count)
+
+
 def _chunk_on_host(
     flow: Flow, divergence: Divergence, target: Target, state: Any, memory: Any, key: Array,
-    first: Any, count: Any, warm_up: Any, *, length: int, record: bool,
+    first: Any, count: Any, warm_up: Any, *, length: int, record: bool, batch: int | None,
 ) -> tuple[Any, Any, Array, Array, Any]:  # fmt: skip
     """What `_chunk` does, for a Γ that climbs in Python: nothing is compiled, and one ascent is all there is."""
 
@@ -93,7 +102,9 @@ def _chunk_on_host(
 
     reports, kept = [], []
     for index in range(int(first), int(first) + int(count)):
-        state, memory, report, potentials = _step(flow, divergence, target, key, index, state, memory, ascend, record)
+        state, memory, report, potentials = _step(
+            flow, divergence, target, key, index, state, memory, ascend, record, batch
+        )
         reports.append(report)
         kept.append(potentials)
     finite = jnp.all(jnp.isfinite(flow.cloud(state)))
@@ -101,10 +112,10 @@ def _chunk_on_host(
     return state, memory, jnp.asarray([*zip(*reports, strict=True)]), finite, stacked
 
 
-@partial(jax.jit, static_argnames=("length", "record"))
+@partial(jax.jit, static_argnames=("length", "record", "batch"))
 def _chunk(
     flow: Flow, divergence: Divergence, target: Target, state: Any, memory: Any, key: Array,
-    first: Any, count: Any, warm_up: Any, *, length: int, record: bool,
+    first: Any, count: Any, warm_up: Any, *, length: int, record: bool, batch: int | None,
 ) -> tuple[Any, Any, Array, Array, Any]:  # fmt: skip
     """Take `count` <= `length` steps; reports and potentials come stacked, `length` long."""
 
@@ -113,7 +124,7 @@ def _chunk(
         return jax.lax.fori_loop(0, ascents, lambda _, m: divergence.fit(cloud, cloud_q, m), memory)
 
     def step(index: Array, state: Any, memory: Any) -> tuple[Any, Any, Report, Any]:
-        return _step(flow, divergence, target, key, index, state, memory, ascend, record)
+        return _step(flow, divergence, target, key, index, state, memory, ascend, record, batch)
 
     def body(i: Array, carry: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
         state, memory, kept = carry
@@ -141,9 +152,10 @@ def evolve(
     key: Array | None = None,
     warm_up: int = 20,
     chunk: int = 50,
+    batch: int | None = None,
     stopping: Stopping | None = None,
     callbacks: Sequence[Callback] = (),
-    record: bool = False,
+    record: int = 0,
     progress: bool = False,
     resume: Run | None = None,
 ) -> Run:
@@ -166,12 +178,17 @@ def evolve(
     chunk
         The most steps taken between two looks at the numbers (stopping, callbacks, progress). The first looks
         come sooner.
+    batch
+        Fit the potential to so many particles a step, drawn afresh; None to all. All of them move either way. The
+        target says itself how much of it a step sees. The value of a step is then a batch's, see
+        `Divergence.debiased_value`.
     stopping
         When to stop early; None never does.
     callbacks
-        Called with the run before the first step and after every chunk; one that returns True stops the run.
+        Called with the run before the first step and after every chunk; one that returns True, or the reason in
+        words, stops the run.
     record
-        Keep every step's potentials, to replay the run on other points.
+        Keep the potentials of every so-many-th step, to replay the run on other points: 1 keeps all, 0 none.
     progress
         Show a progress bar (on a terminal only).
     resume
@@ -189,21 +206,21 @@ def evolve(
     (20, True)
     """
     target = target if isinstance(target, Target) else Samples(_single(target))
-    run = resume or _begin(flow, divergence, source, target, jax.random.key(0) if key is None else key)
+    run = resume or begin(flow, divergence, source, target, jax.random.key(0) if key is None else key)
     with Progress("transporting", steps, visible=progress) as bar:
         run.stopped = ""
         try:
-            if any([callback(run) for callback in callbacks]):
-                run.stopped = "a callback asked to stop"
+            run.stopped = _asked(callbacks, run)
+            if stopping is not None and run.step and not run.stopped:
+                run.stopped = stopping.verdict(run.history) or ""  # a resumed run may have been at its end
             while run.step < steps and not run.stopped:
                 count = min(_next_chunk(run.step, chunk), steps - run.step)
-                _take(run, flow, divergence, target, count, chunk, warm_up, record)
+                _take(run, flow, divergence, target, count, chunk, warm_up, record, batch)
                 if run.stopped:
                     break
                 bar.update(run.step, f"divergence {run.history['value'][-1]:.4g}")
-                if any([callback(run) for callback in callbacks]):
-                    run.stopped = "a callback asked to stop"
-                elif stopping is not None:
+                run.stopped = _asked(callbacks, run)
+                if stopping is not None and not run.stopped:
                     run.stopped = stopping.verdict(run.history) or ""
         except KeyboardInterrupt:
             run.stopped = "interrupted"
@@ -211,9 +228,16 @@ def evolve(
     return run
 
 
-def _begin(flow: Flow, divergence: Divergence, source: Any, target: Target, key: Array) -> Run:
+def begin(flow: Flow, divergence: Divergence, source: Any, target: Target, key: Array) -> Run:
+    """Return the run before its first step."""
     cloud = _single(source)
     return Run(flow.init(cloud), divergence.init(key, cloud, target.points), key)
+
+
+def _asked(callbacks: Sequence[Callback], run: Run) -> str:
+    """Call all of them; why one of them wants the run to stop, if so."""
+    answers = [callback(run) for callback in callbacks]
+    return next((a if isinstance(a, str) else "a callback asked to stop" for a in answers if a), "")
 
 
 def _single(points: Any) -> Array:
@@ -233,23 +257,41 @@ def _take(
     count: int,
     length: int,
     warm_up: int,
-    record: bool,
+    record: int,
+    batch: int | None,
 ) -> None:
-    """Advance the run by one chunk, all or nothing."""
+    """Advance the run by one chunk, or as far into it as numbers stay finite."""
     take = _chunk_on_host if divergence.gamma.on_host else _chunk
-    state, memory, reports, cloud_is_finite, potentials = take(
-        flow, divergence, target, run.state, run.memory, run.key,
-        np.int32(run.step), np.int32(count), np.int32(warm_up), length=length, record=record,
-    )  # fmt: skip
-    rows = np.asarray(reports)[:, :count]
-    finite = np.isfinite(rows).all(axis=0)
-    if not (finite.all() and cloud_is_finite):
-        broken = run.step + (count if finite.all() else int(np.argmin(finite)) + 1)
-        run.stopped = f"non-finite numbers at step {broken}; kept the state after step {run.step}"
-        return
+    target = target.renewed(run.key, run.step)
+
+    def attempt(count: int) -> tuple[Any, Any, np.ndarray, int, str, Any]:
+        """The outcome, how many of its steps are sound, and what broke the next."""
+        state, memory, reports, cloud_is_finite, potentials = take(
+            flow, divergence, target, run.state, run.memory, run.key,
+            np.int32(run.step), np.int32(count), np.int32(warm_up), length=length, record=bool(record), batch=batch,
+        )  # fmt: skip
+        rows = np.asarray(reports)[:, :count]
+        finite = np.isfinite(rows)
+        if not finite.all():
+            sound = int(np.argmin(finite.all(axis=0)))
+            broken = [name for name, fine in zip(Report._fields, finite[:, sound], strict=True) if not fine]
+            return state, memory, rows, sound, ", ".join(broken), potentials
+        # A report is made before its step moves anything: the step that breaks the cloud looks sound itself.
+        return state, memory, rows, count - (not cloud_is_finite), "particles", potentials
+
+    state, memory, rows, sound, broken, potentials = attempt(count)
+    while sound < count:
+        last = run.step + sound
+        run.stopped = f"non-finite numbers at step {last + 1} ({broken}); kept the state after step {last}"
+        if sound == 0:
+            return
+        count = sound
+        state, memory, rows, sound, broken, potentials = attempt(count)
+    if record:
+        kept = [i for i in range(count) if (run.step + i) % record == 0]
+        if kept:
+            run.potentials.append(jax.tree.map(lambda leaf: np.asarray(leaf)[kept], potentials))
     run.state, run.memory, run.step = state, memory, run.step + count
     run.history = {
         name: np.concatenate([run.history[name], row]) for name, row in zip(Report._fields, rows, strict=True)
     }
-    if record:
-        run.potentials.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:count], potentials))

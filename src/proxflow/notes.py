@@ -1,14 +1,15 @@
-"""What to know of two samples before trusting numbers about them, in sentences."""
+"""What to know of samples before trusting numbers about them, and of a run that broke, in sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from proxflow.spans import column_scales
 
-__all__ = ["notes_on"]
+__all__ = ["notes_on", "way_out_of_overflow"]
 
 
 def notes_on(
@@ -45,3 +46,13 @@ def _constant(points: np.ndarray, names: Sequence[str]) -> Iterator[str]:
     if 0 < len(constant) < len(names):
         shown = ", ".join(repr(names[i]) for i in constant[:3]) + (", ..." if len(constant) > 3 else "")
         yield f"{len(constant)} constant column{'s' * (len(constant) != 1)} ({shown}) count for nothing."
+
+
+def way_out_of_overflow(settings: Mapping[str, Any]) -> str:
+    """Propose what to change after non-finite numbers, given a fit's settings."""
+    if settings["step_size"] is None:
+        step = f"a smaller step_share ({settings['step_share']:g} now)"
+    else:
+        step = f"a smaller step_size ({settings['step_size']:g} now; None follows the divergence)"
+    other = ", or f='alpha' instead of KL, for e^φ overflows first" if settings["f"] == "KL()" else ""
+    return f"Try {step}, a smaller L ({settings['L']:.3g} now){other}."

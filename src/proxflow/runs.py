@@ -2,10 +2,13 @@
 
 The order is chosen so that nothing computed is lost: settings first, samples and history as soon as there are
 any, then the judgement; pictures and the report (`gallery`) come last. Every file is written whole or not at all.
+While it runs, the run keeps a checkpoint (`checkpoints`); in a folder that has one, it goes on from there.
 """
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
 import warnings
 from collections.abc import Sequence
@@ -15,11 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from proxflow.checkpoints import remove_checkpoints
 from proxflow.estimators import ParticleTransport
+from proxflow.notes import way_out_of_overflow
 from proxflow.store import RunFolder
+from proxflow.streams import LargeSamples
 from proxflow.trust import Judgement, judge, judge_by_halves, judge_by_trial
 
-__all__ = ["Data", "Interrupted", "RunResult", "run_transport"]
+__all__ = ["Data", "Interrupted", "RunResult", "finish", "run_transport"]
 
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
 
@@ -40,6 +46,12 @@ class Data:
     is_array: bool = False
     event_shape: tuple[int, ...] | None = None
     image: tuple[int, int] | None = None
+    large: LargeSamples | None = None  # the file that `values` are only some rows of
+
+    @property
+    def samples(self) -> Any:
+        """What to fit to."""
+        return self.values if self.large is None else self.large
 
     def write(self, values: np.ndarray, folder: RunFolder) -> None:
         """Write other samples, shape (m, d), in this form: under these names, or as an array of this shape."""
@@ -88,6 +100,7 @@ def run_transport(
     heldout: Sequence[np.ndarray] = (),
     trial: bool = True,
     keep: int | None = None,
+    keep_flow: bool = False,
 ) -> RunResult:
     """Fit the transport to the target, judge the result, and leave samples, history and settings in the folder.
 
@@ -108,6 +121,8 @@ def run_transport(
     keep
         Write only so many of the particles, chosen at random: a few particles alone would settle at the target's
         middle, for together they are the measure that is matched.
+    keep_flow
+        Write the fitted flow, too, to be replayed.
 
     Raises
     ------
@@ -116,26 +131,40 @@ def run_transport(
     """
     folder.settings(settings)
     started = time.perf_counter()
-    transport.set_params(callbacks=(_Checkpoint(folder, target, transport),))
+    transport.set_params(callbacks=(_Preview(folder, target, transport),))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an early end is told below, in the command's own words
-        transport.fit(target.values, None if source is None else source.values)
+        warnings.showwarning = _tell
+        transport.fit(
+            target.samples, None if source is None else source.values, checkpoint=folder.checkpoint,
+            checkpoint_seconds=_SECONDS_BETWEEN_CHECKPOINTS,
+        )  # fmt: skip
     result = RunResult(folder.path, _chosen(np.asarray(transport.particles_), keep, transport.seed_), transport, 0.0)
     target.write(result.samples, folder)
     folder.history(transport.history_)
     folder.settings(settings | {"resolved": transport.settings_, "stopped": transport.stopped_})
+    if keep_flow:
+        if target.columns is not None:
+            transport.feature_names_in_ = np.array(target.columns, object)
+        transport.save(folder.path / "flow.npz")
     result.seconds = time.perf_counter() - started
     if transport.stopped_ == "interrupted":
         raise Interrupted(
-            f"interrupted after step {transport.n_steps_}: samples and history until there are in {folder.path}"
+            f"interrupted after step {transport.n_steps_}: samples and history until there are in {folder.path}; "
+            f"proxflow resume {folder.path} goes on"
         )
     if "non-finite" in transport.stopped_:
-        raise ValueError(f"{transport.stopped_} (in {folder.path}). Rescale the data, or lower L and the step size.")
+        raise ValueError(f"{transport.stopped_} (in {folder.path}). {way_out_of_overflow(transport.settings_)}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         result.judgement = _judged(transport, target, source, heldout, trial)
     result.sentences = _sentences(result, target, source, trial)
     return result
+
+
+def finish(folder: RunFolder) -> None:
+    """All is written: the run need not be kept for a resumption any more."""
+    remove_checkpoints(folder.checkpoint)
 
 
 def _sentences(result: RunResult, target: Data, source: Data | None, trial: bool) -> list[str]:
@@ -189,8 +218,13 @@ def _judged(
     return judge_by_trial(target.values, generate, units=transport.in_units, seed=transport.seed_)
 
 
-class _Checkpoint:
-    """Writes the particles every few seconds, so that even a kill loses little."""
+def _tell(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Say a warning in one line of the command's own."""
+    print(f"proxflow: {message}", file=sys.stderr)
+
+
+class _Preview:
+    """Writes the particles and the numbers every few seconds, to be looked at while the run goes on."""
 
     def __init__(self, folder: RunFolder, data: Data, transport: ParticleTransport) -> None:
         self._folder, self._data, self._transport = folder, data, transport
@@ -198,9 +232,11 @@ class _Checkpoint:
 
     def __call__(self, run: Any) -> None:
         if time.monotonic() - self._last > _SECONDS_BETWEEN_CHECKPOINTS:
-            self._data.write(self._transport.decode_state(run.state), self._folder)
-            self._folder.history(run.history)
+            # A full disk is told by the checkpoint; the run goes on.
+            with contextlib.suppress(ValueError):
+                self._data.write(self._transport.decode_state(run.state), self._folder)
+                self._folder.history(run.history)
             self._last = time.monotonic()
 
-    def __sklearn_clone__(self) -> _Checkpoint:
+    def __sklearn_clone__(self) -> _Preview:
         return self  # a clone's run must not write here; `generate` drops it anyway

@@ -1,27 +1,40 @@
-"""Where particles start: a Gaussian matched to the data, a uniform box, or the user's own points."""
+"""Where particles start: a Gaussian matched to the data, a uniform box, logistic columns, or the user's own points."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from proxflow.compression import compression, heavy_columns
 from proxflow.validation import check_choice
 
 __all__ = ["SOURCES", "draw_source"]
 
-SOURCES = ("gaussian", "uniform")
+SOURCES = ("gaussian", "uniform", "logistic")
 
 
 def draw_source(kind: str, target: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Draw `count` points, shape (count, d), from the source of that kind fitted to the target's samples.
 
     "gaussian" has the target's mean and covariance; it is drawn as random mixtures of the centred samples, which
-    needs no d x d matrix and stays in their span. "uniform" fills the samples' bounding box.
+    needs no d x d matrix and stays in their span. "uniform" fills the samples' bounding box. "logistic" has
+    independent logistic columns of the samples' means and variances. Columns whose tails leave no
+    variance are drawn so after `compression`, and expanded again.
     """
     check_choice(kind, "source", SOURCES)
+    heavy = heavy_columns(target)
+    if heavy.any():  # no mean, no covariance, a box with one sample in a corner: all are there once compressed
+        bend = compression(target, heavy)
+        return bend.expand(_draw(kind, bend.compress(target), count, seed))
+    return _draw(kind, target, count, seed)
+
+
+def _draw(kind: str, target: np.ndarray, count: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     if kind == "uniform":
         return rng.uniform(target.min(axis=0), target.max(axis=0), size=(count, target.shape[1]))
     centre = target.mean(axis=0)
+    if kind == "logistic":  # of scale 1 its variance is π²/3
+        return centre + rng.logistic(size=(count, target.shape[1])) * target.std(axis=0) * np.sqrt(3) / np.pi
     samples, width = target.shape
     if samples <= width:
         return centre + rng.normal(size=(count, samples)) @ (target - centre) / np.sqrt(samples - 1)

@@ -7,7 +7,8 @@ directions that the data say nothing about. Decoding a moved point adds its disp
 the span is kept.
 
 Columns in different units are no isometry's business: a column a thousand times larger than the others is all
-that a Euclidean distance sees. `column_scales` finds that case; images and expression values are not it.
+that a Euclidean distance sees. `column_scales` finds that case; images and expression values are not it. Columns with
+heavy tails are compressed first (`compression`), which is one-to-one and no isometry either.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
+from proxflow.compression import Compression
 
 __all__ = ["Span", "affine_span", "column_scales"]
 
@@ -29,44 +32,63 @@ class Span:
     """x = centre + scale * (basisᵀ c): a plane with an orthonormal basis (k, d), columns in units of scale (d,).
 
     Without a basis, all of space; without a scale, columns as they are. Centring comes first, in float64: values
-    like 1e9 ± 1 would lose their digits in float32.
+    like 1e9 ± 1 would lose their digits in float32. With a compression all of this happens in its coordinates.
     """
 
     centre: np.ndarray
     basis: np.ndarray | None = None
     scale: np.ndarray | None = None
+    bend: Compression | None = None
 
     def encode(self, points: np.ndarray) -> np.ndarray:
         """Coordinates of the points' projections, shape (n, k)."""
-        inside = points - self.centre
+        inside = (points if self.bend is None else self.bend.compress(points)) - self.centre
         inside = inside if self.scale is None else inside / self.scale
         return inside if self.basis is None else inside @ self.basis.T
 
     def decode(self, coordinates: np.ndarray) -> np.ndarray:
         """The points of the plane at these coordinates, shape (n, d)."""
-        return self.centre + self.displacement(coordinates)
+        return self._expand(self.centre + self._difference(coordinates))
+
+    def carry(self, points: np.ndarray, first: np.ndarray, moved: np.ndarray) -> np.ndarray:
+        """Where points (n, d) end whose coordinates (n, k) move from first to moved: what lies off the plane stays."""
+        return self._expand((points if self.bend is None else self.bend.compress(points)) + self._difference(moved - first))
 
     def displacement(self, coordinates: np.ndarray) -> np.ndarray:
-        """A difference of coordinates as a difference of points, shape (n, d)."""
+        """A difference of coordinates as a difference of points, shape (n, d); ValueError where it depends on where."""
+        if self.bend is not None:
+            raise ValueError("compressed coordinates have no displacement of their own: use Span.carry.")
+        return self._difference(coordinates)
+
+    def units(self, points: np.ndarray) -> np.ndarray:
+        """Points (n, d), all columns kept, in the units in which distances are taken inside."""
+        inside = points if self.bend is None else self.bend.compress(points)
+        return inside if self.scale is None else inside / self.scale
+
+    def _difference(self, coordinates: np.ndarray) -> np.ndarray:
         inside = coordinates if self.basis is None else coordinates @ self.basis
         return inside if self.scale is None else inside * self.scale
 
+    def _expand(self, inside: np.ndarray) -> np.ndarray:
+        return inside if self.bend is None else self.bend.expand(inside)
 
-def affine_span(*clouds: np.ndarray, scale: np.ndarray | None = None) -> Span:
-    """Return the smallest plane that holds all rows of the clouds, each of shape (n_i, d)."""
+
+def affine_span(*clouds: np.ndarray, scale: np.ndarray | None = None, bend: Compression | None = None) -> Span:
+    """Return the smallest plane that holds all rows of the clouds, each of shape (n_i, d), once compressed."""
     points = np.concatenate(clouds)
+    points = points if bend is None else bend.compress(points)
     centre = points.mean(axis=0)
     centred = points - centre if scale is None else (points - centre) / scale
     count, width = centred.shape
     if width == 1:
-        return Span(centre, None, scale)
+        return Span(centre, None, scale, bend)
     if count > width:
         _, singular, basis = np.linalg.svd(np.linalg.qr(centred, mode="r"), full_matrices=False)
     else:
         _, singular, basis = np.linalg.svd(centred, full_matrices=False)
     rank = int(np.sum(singular > _RELATIVE_RANK_TOLERANCE * max(singular[0], np.finfo(float).tiny)))
     # Fully spanned, or all points equal: the coordinates as they are.
-    return Span(centre, None if rank in (0, width) else basis[:rank], scale)
+    return Span(centre, None if rank in (0, width) else basis[:rank], scale, bend)
 
 
 def column_scales(points: np.ndarray) -> np.ndarray | None:

@@ -1,6 +1,6 @@
 """Run folders, and the text, JSON and CSV files in them, each whole or absent (see `atomic`).
 
-    RUN/  settings.json   samples.csv or .npy   history.csv   figures/
+    RUN/  settings.json   samples.csv or .npy   history.csv   figures/   checkpoint.npz while it runs
 
 Every refusal of the system is one ValueError line with the place, and overwriting removes only what a run
 writes. Bad at: two runs in one folder (the last one wins).
@@ -29,7 +29,7 @@ from proxflow.atomic import TEMPORARY, atomic_path, named_failure, reason
 __all__ = ["RunFolder", "atomic_path", "default_name", "read_json", "to_json", "write_csv", "write_json", "write_text"]
 
 # What a run writes, and so all that overwriting may remove. settings.json marks the folder and goes last.
-_KNOWN = (f"{TEMPORARY}*", "samples.*", "history.csv", "report.html", "report.json", "state.npz")
+_KNOWN = (f"{TEMPORARY}*", "samples.*", "history.csv", "report.html", "report.json", "flow.npz", "checkpoint*.npz")
 _FIGURES = {".png", ".svg", ".pdf", ".gif"}
 _ROWS_AT_ONCE = 65536
 
@@ -208,6 +208,29 @@ class RunFolder:
                 _remove_known(folder)
             tempfile.TemporaryFile(dir=folder).close()  # a read-only place fails now, not after the run
         return cls(folder)
+
+    @classmethod
+    def reopen(cls, path: str | os.PathLike[str]) -> RunFolder:
+        """Open an earlier run's folder to go on in it; what a kill left half written is removed.
+
+        Raises
+        ------
+        ValueError
+            No run's folder, or the system refuses to write there.
+        """
+        folder = Path(path)
+        if not _is_run(folder):
+            raise ValueError(f"{folder}: not the folder of a run: it has no settings.json of one.")
+        with named_failure(path):
+            for file in folder.glob(f"{TEMPORARY}*"):
+                file.unlink()
+            tempfile.TemporaryFile(dir=folder).close()
+        return cls(folder)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the run keeps itself while it is under way."""
+        return self.path / "checkpoint.npz"
 
     def settings(self, settings: Mapping[str, Any]) -> Path:
         """Write settings.json."""

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-__all__ = ["LocalMixture", "Samples", "Target", "mixture_weight", "nearest_neighbours"]
+__all__ = ["Batches", "LocalMixture", "Samples", "Target", "mixture_weight", "nearest_neighbours"]
 
 _NEIGHBOURS = 5
 # Nearest-neighbour distance over typical distance: 0.02 to 0.17 on 100 to 500 points in the plane,
@@ -46,6 +46,10 @@ class Target(eqx.Module):
     def draw(self, key: Array) -> Array:
         """Return a cloud, shape (n, d)."""
 
+    def renewed(self, key: Array, step: int) -> Target:
+        """Return the target for the chunk that begins at this step: itself, unless its samples are on disk."""
+        return self
+
 
 class Samples(Target):
     """The samples as they are."""
@@ -56,20 +60,38 @@ class Samples(Target):
         return self.points
 
 
+class Batches(Target):
+    """So many of the samples at a time, drawn afresh and with replacement: each is a fair draw of the target."""
+
+    points: Array
+    size: int = eqx.field(static=True)
+
+    def draw(self, key: Array) -> Array:
+        return self.points[jax.random.randint(key, (self.size,), 0, len(self.points))]
+
+
 class LocalMixture(Target):
-    """Each sample mixed with its nearest neighbours (shape (n, k, d), itself first), afresh at every draw."""
+    """Each sample mixed with its nearest neighbours (shape (n, k, d), itself first), afresh at every draw.
+
+    size: so many of the samples at a time, drawn with replacement; None for all.
+    """
 
     points: Array
     neighbours: Array
     weight: float
+    size: int | None = eqx.field(static=True, default=None)
 
     def draw(self, key: Array) -> Array:
-        shares = jax.random.exponential(key, self.neighbours.shape[:2], self.points.dtype)
+        points, neighbours = self.points, self.neighbours
+        if self.size is not None:
+            rows = jax.random.randint(jax.random.fold_in(key, 1), (self.size,), 0, len(points))
+            points, neighbours = points[rows], neighbours[rows]
+        shares = jax.random.exponential(key, neighbours.shape[:2], points.dtype)
         shares = shares / jnp.sum(shares, axis=1, keepdims=True)
-        count = self.neighbours.shape[1]
+        count = neighbours.shape[1]
         shares = 1 / count + jnp.sqrt(count + 1.0) * (shares - 1 / count)
-        mixed = jnp.einsum("nk,nkd->nd", shares, self.neighbours)
-        return self.points + self.weight * (mixed - self.points)
+        mixed = jnp.einsum("nk,nkd->nd", shares, neighbours)
+        return points + self.weight * (mixed - points)
 
 
 def nearest_neighbours(points: np.ndarray, count: int = _NEIGHBOURS) -> tuple[np.ndarray, np.ndarray]:

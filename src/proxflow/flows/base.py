@@ -1,4 +1,4 @@
-"""What a flow (a mover of mass) promises.
+"""What a flow (a mover of mass) promises, and what a method that steps along slopes does.
 
 A flow sees a drive and nothing else of the divergence:
 
@@ -10,6 +10,13 @@ A flow sees a drive and nothing else of the divergence:
 
 Three numbers and the step size are reported every step; anything else is a callback. The potentials of a step's
 stages are returned so that a run can be replayed on new particles.
+
+A method sees even less: slopes at the clouds that it asks for. Whether those come from a potential under training
+or from a recorded one it cannot tell, which is why a replay is exact.
+
+    init(points)                            -> past, all that it remembers of earlier steps
+    size(past, first, proposed, allowed)    -> (dt, past)
+    step(slope, first, points, past, size)  -> (points, past)
 """
 
 from __future__ import annotations
@@ -23,9 +30,10 @@ from jax import Array
 
 from proxflow.gamma.base import Potential
 
-__all__ = ["Drive", "Flow", "Report"]
+__all__ = ["Drive", "Flow", "Method", "Report", "Slope"]
 
 Drive = Callable[[Array, Any], tuple[Potential, Array, Any]]
+Slope = Callable[[Array], Array]
 
 
 class Report(NamedTuple):
@@ -57,3 +65,22 @@ class Flow(eqx.Module):
         self, state: Any, drive: Drive, memory: Any, index: Array
     ) -> tuple[Any, Any, Report, tuple[Potential, ...]]:
         """Return the next state and memory, the report, and the potentials of the step's stages."""
+
+
+class Method(abc.ABC):
+    """How points follow dy/dt = -slope(y). Immutable; what changes lives in the past, arrays of fixed shapes."""
+
+    order: int  # the power of dt with which the error falls
+    stages: int  # slopes, and so fits, per step
+
+    @abc.abstractmethod
+    def init(self, points: Array) -> Any:
+        """Return the past of points, shape (m, d), that have not moved yet."""
+
+    @abc.abstractmethod
+    def size(self, past: Any, first: Array, proposed: Array, allowed: Array) -> tuple[Array, Any]:
+        """Return dt and the past, given the slope here, the dt of the step rule and the error allowed, a length."""
+
+    @abc.abstractmethod
+    def step(self, slope: Slope, first: Array, points: Array, past: Any, size: Array) -> tuple[Array, Any]:
+        """Return the next points and past. `first` is the slope at the points; `slope` is asked stages - 1 times."""

@@ -1,9 +1,9 @@
 """The particles themselves move: dy/dt = -grad φ(y), the generative particle algorithm (GPA).
 
-    y <- y - dt Σ_i b_i grad φ_i(y_i),      y_i = y - dt Σ_j a_ij grad φ_j(y_j)
+    fit φ at the particles;     report D, I, max |grad φ|;     choose dt;     step, refitting at every stage
 
-An explicit Runge-Kutta method is its tableau; every stage refits the potential at its own cloud. Source: Gu,
-Birmpa, Pantazis, Rey-Bellet, Katsoulakis, SIAM Journal on Mathematics of Data Science (2024).
+`methods` says how a step follows the slopes, `steps` how long it is. Source: Gu, Birmpa, Pantazis, Rey-Bellet,
+Katsoulakis, SIAM Journal on Mathematics of Data Science (2024).
 
 Bad at: instant sampling. New points must replay the potentials.
 """
@@ -19,51 +19,56 @@ import jax.numpy as jnp
 from jax import Array
 
 from proxflow.flows.base import Drive, Flow, Report
+from proxflow.flows.methods import METHODS
 from proxflow.flows.steps import DivergenceStep, StepRule
 from proxflow.gamma.base import Potential, gradients
+from proxflow.validation import check_choice
 
-__all__ = ["METHODS", "ParticleState", "Particles"]
-
-
-class Tableau(NamedTuple):
-    """Weights of earlier stages in each stage, and of all stages in the step."""
-
-    stages: tuple[tuple[float, ...], ...]
-    weights: tuple[float, ...]
-
-
-METHODS: dict[str, Tableau] = {
-    "euler": Tableau(((),), (1.0,)),
-    "heun": Tableau(((), (1.0,)), (0.5, 0.5)),
-}
+__all__ = ["METHODS", "ParticleState", "Particles", "replay_all"]
 
 
 class ParticleState(NamedTuple):
-    """Where the particles are, shape (m, d)."""
+    """Where the particles are, shape (m, d), and what the method remembers of earlier steps."""
 
     points: Array
+    past: Any = ()
 
 
 class Particles(Flow):
-    """Explicit Runge-Kutta steps of the particles along -grad φ.
+    """Steps of the particles along -grad φ.
 
     Parameters
     ----------
     rule
-        How dt is chosen at every step.
+        How dt is chosen at every step. Methods that choose it by their own error ("heun_euler", "bs23") ask the
+        rule for the first step only.
     method
-        "euler" (one fit per step) or "heun" (two fits, second order).
+        "euler" (one fit per step), "heun", "rk4", "ab2" to "ab5", "abm2" to "abm5", "heun_euler" or "bs23":
+        see `flows.methods`.
     low, high
         A box the particles are projected onto after every step, such as [0, 1] for pixels.
+    rtol, atol
+        The error that "heun_euler" and "bs23" allow a step, as a root mean square over the particles: rtol times the
+        mean distance still to go, estimated as D / √I, plus atol, a length in the data's units.
+
+    Raises
+    ------
+    ValueError
+        For a method that is not in the table.
     """
 
     rule: StepRule = DivergenceStep()
     method: str = eqx.field(static=True, default="euler")
     low: float = -float("inf")
     high: float = float("inf")
+    rtol: float = 0.05
+    atol: float = 0.0
+
+    def __check_init__(self) -> None:
+        check_choice(self.method, "method", tuple(METHODS))
 
     def init(self, source: Array) -> ParticleState:
-        return ParticleState(source)
+        return ParticleState(source, METHODS[self.method].init(source))
 
     def cloud(self, state: Any) -> Array:
         return state.points
@@ -71,39 +76,48 @@ class Particles(Flow):
     def step(
         self, state: Any, drive: Drive, memory: Any, index: Array
     ) -> tuple[ParticleState, Any, Report, tuple[Potential, ...]]:
+        method = METHODS[self.method]
         potential, value, memory = drive(state.points, memory)
+        potentials = [potential]
+
+        def refitted(cloud: Array) -> Array:
+            nonlocal memory
+            cloud = self._inside(cloud)
+            potential, _, memory = drive(cloud, memory)
+            potentials.append(potential)
+            return gradients(potential, cloud)
+
         first = gradients(potential, state.points)
         squares = jnp.sum(first**2, axis=-1)
         fisher, slope = jnp.mean(squares), jnp.sqrt(jnp.max(squares))
-        size = self.rule(value, fisher, slope, index)
+        # D falls at the rate I and a particle moves at about √I: this far it has to go.
+        distance = jnp.maximum(value, 0) / jnp.sqrt(jnp.maximum(fisher, jnp.finfo(fisher.dtype).tiny))
+        proposed = self.rule(value, fisher, slope, index)
+        size, past = method.size(state.past, first, proposed, self.rtol * distance + self.atol)
+        points, past = method.step(refitted, first, state.points, past, size)
+        return ParticleState(self._inside(points), past), memory, Report(value, fisher, slope, size), tuple(potentials)
 
-        slopes, potentials = [first], [potential]
-        for row in METHODS[self.method].stages[1:]:
-            cloud = self._move(state.points, slopes, row, size)
-            potential, _, memory = drive(cloud, memory)
-            slopes.append(gradients(potential, cloud))
-            potentials.append(potential)
-        points = self._move(state.points, slopes, METHODS[self.method].weights, size)
-        return ParticleState(points), memory, Report(value, fisher, slope, size), tuple(potentials)
+    def replay(self, state: Any, potentials: Sequence[Potential], size: Array) -> ParticleState:
+        """Move other points (`init(points)` is their first state) through one recorded step of this size."""
+        rest = iter(potentials[1:])
 
-    def replay(self, points: Array, potentials: Sequence[Potential], size: Array) -> Array:
-        """Move other points, shape (k, d), through one recorded step of this size."""
-        tableau = METHODS[self.method]
-        slopes: list[Array] = []
-        for row, potential in zip(tableau.stages, potentials, strict=True):
-            slopes.append(gradients(potential, self._move(points, slopes, row, size)))
-        return self._move(points, slopes, tableau.weights, size)
+        def recorded(cloud: Array) -> Array:
+            cloud = self._inside(cloud)
+            return gradients(next(rest), cloud)
 
-    def _move(self, points: Array, slopes: Sequence[Array], weights: Sequence[float], size: Array) -> Array:
-        total = sum((w * g for w, g in zip(weights, slopes, strict=True) if w), jnp.zeros_like(points))
-        return jnp.clip(points - size * total, self.low, self.high)
+        first = gradients(potentials[0], state.points)
+        points, past = METHODS[self.method].step(recorded, first, state.points, state.past, size)
+        return ParticleState(self._inside(points), past)
+
+    def _inside(self, cloud: Array) -> Array:
+        return jnp.clip(cloud, self.low, self.high)
 
 
 @jax.jit
-def replay_all(flow: Particles, points: Array, potentials: tuple[Potential, ...], sizes: Array) -> Array:
-    """Move points through many recorded steps: potentials stacked along a leading axis, sizes shape (steps,)."""
+def replay_all(flow: Particles, state: Any, potentials: tuple[Potential, ...], sizes: Array) -> Any:
+    """Replay many recorded steps: potentials stacked along a leading axis, sizes shape (steps,); state to state."""
 
-    def body(points: Array, step: tuple[tuple[Potential, ...], Array]) -> tuple[Array, None]:
-        return flow.replay(points, *step), None
+    def body(state: Any, step: tuple[tuple[Potential, ...], Array]) -> tuple[Any, None]:
+        return flow.replay(state, *step), None
 
-    return jax.lax.scan(body, points, (potentials, sizes))[0]
+    return jax.lax.scan(body, state, (potentials, sizes))[0]

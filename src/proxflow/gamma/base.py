@@ -58,9 +58,17 @@ class ScaledPotential(Potential):
         return self.factor * self.potential(points)
 
 
+_BLOCK = 16384  # points whose gradients are taken at a time: a network holds every unit of each in memory
+
+
 def gradients(potential: Potential, points: Array) -> Array:
     """Gradients of the potential at each point, shape (n, d)."""
-    return jax.grad(lambda cloud: jnp.sum(potential(cloud)))(points)
+    of_block = jax.grad(lambda cloud: jnp.sum(potential(cloud)))
+    if len(points) <= 2 * _BLOCK:
+        return of_block(points)
+    rest = -len(points) % _BLOCK
+    padded = jnp.concatenate([points, points[:rest]])
+    return jax.lax.map(of_block, padded.reshape(-1, _BLOCK, points.shape[1])).reshape(padded.shape)[: len(points)]
 
 
 def in_double(potential: Potential) -> Potential:

@@ -1,0 +1,191 @@
+"""A run on disk, so that a kill loses seconds: written every so often, continued to the same bits.
+
+    checkpoint.npz            the run after some chunk: state, memory, key, history, recorded potentials
+    checkpoint.previous.npz   the one before, in case the disk damages the first
+
+Steps draw from the run's key and their own number, and all that later steps depend on is in the run. So a run that
+is read back continues exactly as the unbroken one did, on the same machine. A fingerprint of the data and of the
+settings is stored beside it: a checkpoint of another run is refused. Bad at: runs whose potentials fill the memory
+budget, for they are written whole each time; the time between two writes is stretched so that writing stays below a
+twentieth of the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from proxflow.arrays import Damaged, leaves, read_arrays, restored, write_arrays
+from proxflow.evolution import Run
+
+__all__ = ["Checkpoint", "fingerprint", "read_checkpoint", "remove_checkpoints", "write_checkpoint"]
+
+_KIND, _FORMAT = "checkpoint", 1
+_SHARE = 20  # of the run's time that writing may take is one over this
+
+
+def fingerprint(*parts: Any) -> str:
+    """Return a digest of arrays (their bytes) and of anything else (its repr)."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).data)
+        else:
+            digest.update(repr(part).encode())
+    return digest.hexdigest()
+
+
+def write_checkpoint(
+    path: str | os.PathLike[str], run: Run, mark: str, extras: Mapping[str, np.ndarray] | None = None
+) -> None:
+    """Write the run with its fingerprint and further arrays; the last checkpoint becomes the previous one.
+
+    Raises
+    ------
+    ValueError
+        The system refused; the last checkpoint still stands.
+    """
+    import jax
+
+    file = Path(path)
+    arrays = leaves(run.state, "state") | leaves(run.memory, "memory")
+    arrays |= {"key": np.asarray(jax.random.key_data(run.key))}
+    arrays |= {f"history.{name}": series for name, series in run.history.items()}
+    for index, stack in enumerate(run.potentials):
+        arrays |= leaves(stack, f"potentials.{index}")
+    arrays |= {f"extra.{name}": array for name, array in (extras or {}).items()}
+    header = {"step": run.step, "fingerprint": mark, "stopped": run.stopped, "stacks": len(run.potentials)}
+    fresh = file.with_name(f"{file.stem}.next{file.suffix}")
+    write_arrays(fresh, _KIND, _FORMAT, header, arrays)
+    # Three names, so that at every moment one of them is a whole checkpoint under a name that is looked for.
+    if file.exists():
+        os.replace(file, _previous(file))
+    os.replace(fresh, file)
+
+
+def read_checkpoint(
+    path: str | os.PathLike[str], template: Run, mark: str, potential: Any = None
+) -> tuple[Run, dict[str, np.ndarray], list[str]] | None:
+    """Read the newest whole checkpoint of a run.
+
+    Parameters
+    ----------
+    path
+        Of the checkpoint; the one before it is tried where this one is damaged.
+    template
+        The run before its first step, for the shapes.
+    mark
+        The fingerprint that it must have.
+    potential
+        One step's potentials, for the shapes of the recorded ones; None if none are recorded.
+
+    Returns
+    -------
+    (run, extras, notes) or None
+        None if there is no checkpoint at all; notes say what was wrong with a newer one, which is then replaced.
+
+    Raises
+    ------
+    ValueError
+        Every checkpoint there is damaged, or it is of another version or of another run.
+    """
+    file = Path(path)
+    problems: list[str] = []
+    for candidate in (file, file.with_name(f"{file.stem}.next{file.suffix}"), _previous(file)):
+        if not candidate.exists():
+            continue
+        try:
+            found = _read(candidate, template, mark, potential)
+        except Damaged as problem:
+            problems.append(str(problem))
+            continue
+        if candidate != file:
+            os.replace(candidate, file)  # in place of the damaged one, which must not become the one before
+        return (*found, problems)
+    if problems:
+        raise ValueError(problems[0])
+    return None
+
+
+def _read(file: Path, template: Run, mark: str, potential: Any) -> tuple[Run, dict[str, np.ndarray]]:
+    import jax
+
+    header, arrays = read_arrays(file, _KIND, _FORMAT)
+    if header.get("fingerprint") != mark:
+        raise ValueError(f"{file}: of another run: the data or the settings have changed since.")
+    try:
+        history = {name: arrays[f"history.{name}"] for name in template.history}
+        stacks = [restored(potential, f"potentials.{index}", arrays, stacked=True) for index in range(header["stacks"])]
+        run = Run(
+            jax.device_put(restored(template.state, "state", arrays)),
+            jax.device_put(restored(template.memory, "memory", arrays)),
+            jax.random.wrap_key_data(jax.numpy.asarray(arrays["key"])),
+            header["step"], history, header["stopped"], stacks,
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as problem:
+        raise ValueError(f"{file}: not a checkpoint of this run ({problem}).") from None
+    extras = {name.removeprefix("extra."): array for name, array in arrays.items() if name.startswith("extra.")}
+    return run, extras
+
+
+def _previous(file: Path) -> Path:
+    return file.with_name(f"{file.stem}.previous{file.suffix}")
+
+
+class Checkpoint:
+    """A callback that writes the run every so many seconds.
+
+    When the system refuses (a full disk), the run goes on: it warns, and tries again later.
+
+    Parameters
+    ----------
+    path
+        Where to.
+    mark
+        The run's fingerprint.
+    seconds
+        Between two writes, longer if writing takes long; 0 writes after every chunk.
+    extras
+        Called for further arrays to store.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], mark: str, seconds: float,
+        extras: Callable[[], Mapping[str, np.ndarray]] = dict,
+    ) -> None:  # fmt: skip
+        self._path, self._mark, self._pause, self._extras = path, mark, seconds, extras
+        self._due = time.monotonic() + seconds
+
+    def __call__(self, run: Run) -> None:
+        """Write if it is time."""
+        if time.monotonic() < self._due:
+            return
+        try:
+            self.write(run)
+        except ValueError as problem:
+            self._due = time.monotonic() + self._pause
+            warnings.warn(f"no checkpoint after step {run.step}: {problem} The run goes on.", stacklevel=2)
+
+    def write(self, run: Run) -> None:
+        """Write now."""
+        started = time.monotonic()
+        write_checkpoint(self._path, run, self._mark, self._extras())
+        finished = time.monotonic()
+        self._due = finished + (max(self._pause, _SHARE * (finished - started)) if self._pause else 0.0)
+
+
+def remove_checkpoints(path: str | os.PathLike[str]) -> None:
+    """Remove a checkpoint and the one before it."""
+    file = Path(path)
+    for name in (file, file.with_name(f"{file.stem}.next{file.suffix}"), _previous(file)):
+        with contextlib.suppress(FileNotFoundError):
+            name.unlink()

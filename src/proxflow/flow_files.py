@@ -1,0 +1,87 @@
+"""A fitted flow as one file: everything that `transform` and `sample` need, and nothing that could run code.
+
+    flow.npz    header: class, parameters, settings      arrays: span, target, source, particles, potentials, ...
+
+Nothing is pickled, so a file from a stranger can be opened, and any version that knows the format reads it. An entropy
+or a space given as an object is written as its name and fields. Bad at: objects of one's own making and callbacks;
+pickle the estimator to keep those.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from proxflow.arrays import leaves, read_arrays, write_arrays
+from proxflow.compression import Compression
+from proxflow.spans import Span
+
+__all__ = ["decoded", "encoded", "read_flow", "span_arrays", "span_from", "write_flow"]
+
+_KIND, _FORMAT = "fitted flow", 1
+
+
+def write_flow(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+    """Write a flow: plain values, and arrays or pytrees of arrays by name."""
+    flat: dict[str, np.ndarray] = {}
+    for name, tree in arrays.items():
+        flat |= {name: tree} if isinstance(tree, np.ndarray) else leaves(tree, name)
+    write_arrays(path, _KIND, _FORMAT, header, flat)
+
+
+def read_flow(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Read what `write_flow` wrote, pytrees as numbered leaves."""
+    return read_arrays(path, _KIND, _FORMAT)
+
+
+def span_arrays(span: Span) -> dict[str, np.ndarray]:
+    """Return the coordinates of a flow as named arrays."""
+    arrays = {f"span.{name}": getattr(span, name) for name in ("centre", "basis", "scale")}
+    if span.bend is not None:
+        arrays |= {f"bend.{f.name}": getattr(span.bend, f.name) for f in dataclasses.fields(span.bend)}
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+def span_from(arrays: Mapping[str, np.ndarray]) -> Span:
+    """Return the coordinates that `span_arrays` named."""
+    bend = {name[5:]: array for name, array in arrays.items() if name.startswith("bend.")}
+    return Span(
+        arrays["span.centre"], arrays.get("span.basis"), arrays.get("span.scale"), Compression(**bend) if bend else None
+    )
+
+
+def encoded(value: Any, name: str) -> Any:
+    """Return a parameter as plain JSON: objects of proxflow's own by class and fields."""
+    import proxflow
+
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return repr(value) if value in (float("inf"), -float("inf")) else value
+    if isinstance(value, (np.integer, np.floating)):
+        return encoded(value.item(), name)
+    if isinstance(value, (tuple, list)):
+        return [encoded(part, name) for part in value]
+    if dataclasses.is_dataclass(value) and type(value).__name__ in proxflow.__all__:
+        fields = {f.name: encoded(getattr(value, f.name), name) for f in dataclasses.fields(value)}
+        return {"class": type(value).__name__, "fields": fields}
+    if isinstance(value, np.ndarray) or hasattr(value, "__array__"):
+        return {"array": np.asarray(value).tolist(), "dtype": str(np.asarray(value).dtype)}
+    raise ValueError(f"{name}={value!r:.60} cannot be written to a file; pickle the estimator to keep it.")
+
+
+def decoded(value: Any) -> Any:
+    """Return a parameter from its plain form."""
+    import proxflow
+
+    if isinstance(value, list):
+        return tuple(decoded(part) for part in value)
+    if isinstance(value, dict) and "array" in value:
+        return np.asarray(value["array"], value["dtype"])
+    if isinstance(value, dict):
+        if value.get("class") not in proxflow.__all__:
+            raise ValueError(f"unknown class {value.get('class')!r}")
+        return getattr(proxflow, value["class"])(**{name: decoded(part) for name, part in value["fields"].items()})
+    return float(value) if value in ("inf", "-inf") else value

@@ -1,0 +1,179 @@
+"""Samples that stay in their file: a few rows at a time, each a fair draw.
+
+    NPY       memory-mapped: any rows, in any order
+    Parquet   row groups: a few groups, drawn by their size, and rows within them
+
+A flow needs no more of its target than a batch per step, so a target may be larger than memory. Rows are drawn with
+replacement and independently of their place (Parquet: up to eight groups per draw, so rows of one draw share groups;
+a file sorted by some column wants small row groups). Values are checked as they are read, for reading all of them
+first would take as long as the run.
+
+Bad at: small files, which are faster in memory; compressed NPZ and CSV, which cannot be read in the middle.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax import Array
+
+from proxflow.spans import Span
+from proxflow.targets import Batches, Target
+from proxflow.validation import check_cloud
+
+__all__ = ["LargeSamples", "Streamed", "open_samples"]
+
+_GROUPS = 8  # Parquet row groups read per draw
+_POOL_BYTES = 256 * 2**20  # of rows held at a time, as float32
+_POOL_ROWS = 65536
+
+
+class LargeSamples:
+    """Samples in a NPY or Parquet file, shape (n, d), drawn from without reading it whole. Made by `open_samples`."""
+
+    def __init__(self, path: str, shape: tuple[int, int], columns: tuple[str, ...] | None, reader: Any) -> None:
+        self.path, self.shape, self.columns, self._reader = path, shape, columns, reader
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        status = os.stat(self.path)  # a changed file is another one
+        return f"LargeSamples({self.path!r}, {self.shape}, {status.st_size}, {status.st_mtime_ns})"
+
+    def some(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw rows with replacement, as float64 of shape (count, d).
+
+        Raises
+        ------
+        ValueError
+            NaN, inf or text among the rows drawn, or a file that cannot be read any more.
+        """
+        try:
+            drawn = self._reader(count, rng)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{self.path}: cannot be read any more ({error}).") from None
+        return check_cloud(drawn, f"{self.path} (some of its rows)", columns=self.columns, minimum=1)
+
+
+def open_samples(path: str | os.PathLike[str], columns: list[str] | None = None) -> LargeSamples:
+    """Open a NPY or Parquet file as a target too large for memory.
+
+    Parameters
+    ----------
+    path
+        NPY of shape (n, ...), one sample per row, or Parquet of numeric columns.
+    columns
+        Use only these columns of a Parquet file.
+
+    Raises
+    ------
+    ValueError
+        Another kind of file, a damaged one, no rows, or values that are no real numbers.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> file = tempfile.mkdtemp() + "/big.npy"
+    >>> np.save(file, np.zeros((1000, 3), np.float32))
+    >>> samples = open_samples(file)
+    >>> len(samples), samples.some(5, np.random.default_rng(0)).shape
+    (1000, (5, 3))
+    """
+    file = os.fspath(path)
+    suffix = Path(file).suffix.lower()
+    if suffix == ".npy":
+        opened = _open_npy(file)
+    elif suffix in (".parquet", ".pq"):
+        opened = _open_parquet(file, columns)
+    else:
+        raise ValueError(f"{file}: only NPY and Parquet files can be read in parts; read others whole.")
+    if 0 in opened.shape:
+        raise ValueError(f"{file}: no samples (shape {opened.shape}).")
+    return opened
+
+
+def _open_npy(file: str) -> LargeSamples:
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror or error}.") from None
+    except ValueError:
+        raise ValueError(f"{file}: not a whole NPY file.") from None
+    if array.dtype.kind not in "biuf" or array.ndim < 1:
+        raise ValueError(f"{file}: holds values of type {array.dtype}, not an array of real numbers.")
+    width = int(np.prod(array.shape[1:]))
+
+    def read(count: int, rng: np.random.Generator) -> np.ndarray:
+        indices = np.sort(rng.integers(len(array), size=count))  # sorted: the disk is read in one direction
+        return np.asarray(array[indices]).reshape(count, width)
+
+    return LargeSamples(file, (len(array), width), None, read)
+
+
+def _open_parquet(file: str, columns: list[str] | None) -> LargeSamples:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        content = parquet.ParquetFile(file)
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror or error}.") from None
+    except pyarrow.ArrowException:
+        raise ValueError(f"{file}: not a whole Parquet file.") from None
+    schema = content.schema_arrow
+    names = list(schema.names) if columns is None else columns
+    for name in names:
+        if name not in schema.names:
+            raise ValueError(f"{file}: no column {name!r}. It has {', '.join(schema.names[:20])}.")
+        kind = schema.field(name).type
+        if not (pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_boolean(kind)):
+            raise ValueError(f"{file}: column {name!r} holds {kind}, not numbers. Choose columns= of numbers.")
+    sizes = np.array([content.metadata.row_group(i).num_rows for i in range(content.num_row_groups)])
+
+    def read(count: int, rng: np.random.Generator) -> np.ndarray:
+        # Groups by size, then rows within: every row is as likely as any other.
+        groups = rng.choice(len(sizes), size=min(_GROUPS, count), p=sizes / sizes.sum())
+        parts = np.bincount(np.arange(count) % len(groups))
+        rows = []
+        for group, part in zip(groups, parts, strict=True):
+            table = content.read_row_group(int(group), columns=names)
+            chosen = table.take(pyarrow.array(np.sort(rng.integers(sizes[group], size=part))))
+            rows.append(
+                np.column_stack([chosen.column(name).to_numpy(zero_copy_only=False).astype(float) for name in names])
+            )
+        return np.concatenate(rows)
+
+    return LargeSamples(file, (int(sizes.sum()), len(names)), tuple(names), read)
+
+
+class Streamed(Target):
+    """A target on disk: every chunk of steps draws its batches from a fresh pool of rows."""
+
+    points: Array  # the first pool
+    size: int = eqx.field(static=True)
+    samples: LargeSamples = eqx.field(static=True)
+    span: Span = eqx.field(static=True)
+
+    @classmethod
+    def begin(cls, samples: LargeSamples, span: Span, size: int) -> Streamed:
+        """Return the target with a first pool, for centre and scale."""
+        return cls(_pool(samples, span, size, np.random.default_rng(0)), size, samples, span)
+
+    def draw(self, key: Array) -> Array:
+        return Batches(self.points, self.size).draw(key)
+
+    def renewed(self, key: Array, step: int) -> Target:
+        # By the chunk's first step: a resumed run begins its chunks where the unbroken one does, and reads the same.
+        rng = np.random.default_rng([*np.asarray(jax.random.key_data(key)).tolist(), step])
+        return Batches(_pool(self.samples, self.span, self.size, rng), self.size)
+
+
+def _pool(samples: LargeSamples, span: Span, size: int, rng: np.random.Generator) -> Array:
+    rows = max(size, min(len(samples), _POOL_ROWS, _POOL_BYTES // (4 * samples.shape[1])))
+    return jax.device_put(span.encode(samples.some(rows, rng)).astype(np.float32))
