@@ -34,6 +34,7 @@ check: $(VENV)/.dev  ## lint, format, types, docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/.dev  ## measure again what benchmarks/RESULTS.md states
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
 	$(BIN)/python -m benchmarks.run
 
 docs: $(VENV)/.dev  ## serve the documentation on localhost:8000

@@ -9,7 +9,20 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import exactness, inference, population, quality, speed, startup
+from benchmarks import (
+    augmentation,
+    exactness,
+    images,
+    inference,
+    population,
+    quality,
+    sets,
+    solvers,
+    speed,
+    startup,
+    tails,
+    wgan,
+)
 
 SECTIONS = [
     ("Speed", speed, speed.main),
@@ -25,7 +38,20 @@ SECTIONS = [
     ("Quality in 64 dimensions", quality, quality.digits),
     ("Smoothing: closeness, novelty and spread", quality, quality.smoothing),
     ("Real tables", quality, quality.tables),
+    ("Pictures: 200 MNIST digits become 600", images, images.main),
+    ("Pictures: convolutions and a uniform source", images, images.convolutions),
+    ("Pictures: one flow per class", images, images.classes),
+    ("Pictures: from 2 to 0", images, images.pairs),
     ("Why the defaults are what they are", quality, quality.choices),
+    ("Solvers: oscillation off a plane", solvers, solvers.main),
+    ("Solvers: closeness and cost", solvers, solvers.quality),
+    ("Augmented tables: what models learn", augmentation, augmentation.main),
+    ("Augmented tables: single columns", augmentation, augmentation.columns),
+    ("A WGAN on few digits made many", wgan, wgan.main),
+    ("Heavy tails: eight cases", tails, tails.main),
+    ("Heavy tails: a law on a subspace of R^110", tails, tails.subspace),
+    ("Heavy tails: keystrokes", tails, tails.keystrokes),
+    ("Sets of low dimension", sets, sets.main),
     ("Startup", startup, startup.main),
 ]
 

@@ -5,16 +5,19 @@ Fixed seeds: on one machine the same pictures come out. Takes about two minutes 
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-from proxflow import ParticleTransport, divergence, nearest_distance, plots
+from proxflow import ParticleTransport, augment, divergence, nearest_distance, plots
 from proxflow.data.digits import load_digits_split
 from proxflow.data.toy import pinwheel
 from proxflow.plots.style import INK, PARTICLES, TARGET, bare_axes, headline, legend, new_figure
+from proxflow.plots.tables import column_shares
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -68,6 +71,55 @@ def digits(folder: Path) -> None:
         plots.save_figure(figure, folder / name)
 
 
+def solvers(folder: Path) -> None:
+    """Draw what Euler, Heun and RK4 do off the plane that the particles should reach."""
+    example = Path(__file__).parents[1] / "examples" / "which_solver.py"
+    subprocess.run([sys.executable, str(example), "--out", str(folder / "solvers.png")], check=True)
+
+
+def tails(folder: Path) -> None:
+    """Draw survival curves of new samples of heavy tails: of Student's law, and of real times if they are at hand."""
+    example = Path(__file__).parents[1] / "examples" / "heavy_tails.py"
+    subprocess.run([sys.executable, str(example), "--out", str(folder / "heavy_tails.png")], check=True)
+    data = Path(os.environ.get("PROXFLOW_DATA", "../shared/data")) / "keystrokes" / "inter_stroke_time.txt"
+    if data.exists():
+        more = [str(data), "--unit", "ms", "--out", str(folder / "keystrokes.png")]
+        subprocess.run([sys.executable, str(example), *more], check=True)
+
+
+def pictures(folder: Path) -> None:
+    """Draw MNIST digits above new ones, and 2s above the 0s they became, if MNIST is at hand."""
+    example = Path(__file__).parents[1] / "examples" / "handwritten_digits.py"
+    data = Path(os.environ.get("PROXFLOW_DATA", "../shared/data")) / "mnist_5k" / "mnist_5k.npz"
+    if data.exists():
+        drawn = ["--out", str(folder / "mnist.png"), "--pairs", str(folder / "two_to_zero.png")]
+        subprocess.run([sys.executable, str(example), "--mnist", str(data), *drawn], check=True)
+
+
+def sets(folder: Path) -> None:
+    """Draw a fractal, a rolled sheet and an attractor above new samples of them."""
+    example = Path(__file__).parents[1] / "examples" / "low_dimensional_sets.py"
+    subprocess.run([sys.executable, str(example), "--out", str(folder / "low_dimensional.png")], check=True)
+
+
+def augmentation(folder: Path) -> None:
+    """Draw the columns of a mixed table with a known law beside those of its new rows."""
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    late = rng.uniform(size=120) < 0.3
+    loans = pd.DataFrame({
+        "age": rng.integers(18, 70, 120),
+        "income": np.round(np.exp(rng.normal(8 - 0.6 * late, 0.6)), 2),
+        "debt": np.where(rng.uniform(size=120) < np.where(late, 0.2, 0.6), 0, rng.exponential(900, 120).round()),
+        "city": np.where(rng.uniform(size=120) < np.where(late, 0.7, 0.3), "Oslo", "Bern"),
+        "owner": rng.uniform(size=120) < np.where(late, 0.2, 0.6),
+        "late": np.where(late, "yes", "no"),
+    })  # fmt: skip
+    figure = column_shares(loans, augment(loans, 600, "late", trial=False).table)
+    plots.save_figure(figure, folder / "augment.png")
+
+
 def _shrink(file: Path) -> None:
     """Keep 64 colours: a third of the bytes, and no eye sees it."""
     from PIL import Image
@@ -91,7 +143,7 @@ def _stack(files: list[Path], folder: Path) -> None:
 if __name__ == "__main__":
     chosen = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
     chosen.mkdir(parents=True, exist_ok=True)
-    for draw in (potential, particles, digits):
+    for draw in (potential, particles, digits, augmentation, solvers, tails, sets, pictures):
         draw(chosen)
     for file in chosen.glob("*.png"):
         _shrink(file)

@@ -193,7 +193,8 @@ def test_spaces_lists_every_function_space():
 
 def test_choosing_lists_every_variant():
     text = (ROOT / "docs/choosing.md").read_text(encoding="utf-8")
-    variants = {*NAMES, *GAMMAS, *METHODS, "gaussian", "uniform", "ConstantStep", "DecayingStep", "DivergenceStep"}
+    rules = {"ConstantStep", "CosineStep", "DecayingStep", "DivergenceStep", "FisherStep", "LipschitzStep"}
+    variants = {*NAMES, *GAMMAS, *METHODS, *rules, "gaussian", "uniform"}
     assert [name for name in sorted(variants) if f'"{name}"' not in text and f"`{name}" not in text] == []
 
 

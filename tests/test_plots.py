@@ -311,6 +311,19 @@ def test_image_comparison_pairs_each_new_image_with_its_nearest():
     assert labels == ["new", "nearest real", "new", "nearest real"]
 
 
+def test_image_pairs_sets_each_above_its_partner():
+    above, below = np.eye(9)[:3], 1 - np.eye(9)[:3]
+    axes = drawn(plots.image_pairs(above, below, (3, 3), labels=("2", "0"), columns=3)).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["2", "0"]
+    sheet = np.asarray(axes.images[0].get_array())[..., 0]  # two strips of 5 rows; tiles of 3 with a gap of 1
+    for column in range(3):
+        left = 1 + 4 * column
+        assert np.array_equal(sheet[1:4, left : left + 3].ravel(), above[column])
+        assert np.array_equal(sheet[6:9, left : left + 3].ravel(), below[column])
+    with pytest.raises(ValueError, match="3 images above and 2 below"):
+        plots.image_pairs(above, below[:2], (3, 3))
+
+
 @pytest.mark.parametrize(
     ("nearest", "words"),
     [([0, 1], "expected 3 row numbers"), ([0.0, 1.0, 2.0], "row numbers"), ([0, 1, 9], "0 to 8")],

@@ -163,7 +163,7 @@ class TestConvolution:
 
 
 IMAGES = RNG.normal(size=(20, 54)), RNG.normal(size=(16, 54)) + 0.5
-CONVOLUTIONAL = {"shape": (6, 3, 3), "channels": (4, 4), "updates": 10}
+CONVOLUTIONAL = {"shape": (6, 3, 3), "channels": (4, 4), "hidden": (6,), "updates": 10}
 
 
 class TestConvolutional:
@@ -180,8 +180,8 @@ class TestConvolutional:
     def test_the_bound_is_the_product_of_the_layers_norms(self):
         memory, phi = fitted(Convolutional(L=2.0, learning_rate=0.02, **CONVOLUTIONAL), 3, *IMAGES)
         with jax.enable_x64(True):
-            first, second, head = (np.asarray(weight, np.float64) for weight in memory.network.weights)
-            norms = [operator(first, (6, 3), 2), operator(second, (3, 2), 2), head]
+            first, second, *dense = (np.asarray(weight, np.float64) for weight in memory.network.weights)
+            norms = [operator(first, (6, 3), 2), operator(second, (3, 2), 2), *dense]
         expected = 2.0 * np.prod([np.linalg.norm(norm, 2) for norm in norms])
         assert Convolutional(**CONVOLUTIONAL).lipschitz_bound(phi) == pytest.approx(expected)
 
@@ -221,6 +221,8 @@ class TestConvolutional:
             Convolutional((8, 0))
         with pytest.raises(ValueError, match="channels must be even"):
             Convolutional((8, 8), channels=(4, 3))
+        with pytest.raises(ValueError, match=r"hidden must be even.*got \(5,\)"):
+            Convolutional((8, 8), hidden=(5,))
         with pytest.raises(ValueError, match="stride must be at least 1, got 0"):
             Convolutional((8, 8), stride=0)
         with pytest.raises(ValueError, match="have 64 numbers, but the data have 4 columns"):

@@ -42,6 +42,15 @@ def test_a_blur_is_found_out_though_w2_likes_it():
     assert "Narrower than the training data" in " ".join(found.sentences())
 
 
+def test_what_is_left_out_is_found_out():
+    far = np.eye(6)[0] * 20
+    both, fresh, test = (np.r_[part, RNG.normal(size=(150, 6)) + far] for part in (TRAIN, FRESH, TEST))
+    found = judge(RNG.normal(size=(300, 6)), both, fresh, test, basis="x")
+    assert found.coverage < 0.6 < 0.9 < found.coverage_real
+    assert "Something is left out" in " ".join(found.sentences())
+    assert "Nothing seems left out" in " ".join(judge(fresh, both, fresh, test, basis="x").sentences())
+
+
 def test_noise_is_not_close():
     found = judge(3 * RNG.normal(size=(150, 6)), TRAIN, FRESH, TEST, basis="x")
     text = " ".join(found.sentences())

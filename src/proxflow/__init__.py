@@ -18,10 +18,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from proxflow.advice import Recommendation, hill_index, recommend
+    from proxflow.advice import Recommendation, recommend
     from proxflow.augmentation import Augmentation, augment
     from proxflow.comparison import Comparison, compare
     from proxflow.discrepancies import kale, mmd
+    from proxflow.distillation import DistilledMap
     from proxflow.divergences import Divergence
     from proxflow.entropies import (
         IPM,
@@ -52,9 +53,12 @@ if TYPE_CHECKING:
         Symmetric,
         Unregularised,
     )
-    from proxflow.metrics import energy_distance, nearest_distance, oracle_ratio, wasserstein
+    from proxflow.labels import LabelledTransport
+    from proxflow.metrics import coverage, energy_distance, nearest_distance, oracle_ratio, wasserstein
     from proxflow.renyi import Renyi
     from proxflow.streams import open_samples
+    from proxflow.tail_index import hill_index
+    from proxflow.tails import TailComparison, compare_tails, survival_area
 
 __version__ = "0.1.0"
 
@@ -67,6 +71,8 @@ _HOMES = {
     "divergence": "estimate",
     "DivergenceEstimate": "estimate",
     "ParticleTransport": "estimators",
+    "LabelledTransport": "labels",
+    "DistilledMap": "distillation",
     "open_samples": "streams",
     "augment": "augmentation",
     "Augmentation": "augmentation",
@@ -102,25 +108,31 @@ _HOMES = {
     "Renyi": "renyi",
     "cumulant": "entropies",
     # the referee
-    "hill_index": "advice",
+    "hill_index": "tail_index",
+    "compare_tails": "tails",
+    "TailComparison": "tails",
+    "survival_area": "tails",
     "mmd": "discrepancies",
     "kale": "discrepancies",
     "wasserstein": "metrics",
     "energy_distance": "metrics",
     "oracle_ratio": "metrics",
     "nearest_distance": "metrics",
+    "coverage": "metrics",
 }
 
 __all__ = [  # noqa: RUF022 - in the order above: what most people want first
     "compare", "Comparison", "recommend", "Recommendation", "divergence", "DivergenceEstimate", "ParticleTransport",
-    "open_samples",
+    "LabelledTransport", "DistilledMap", "open_samples",
     "augment", "Augmentation",
     "Divergence", "evolve", "Run", "Stopping", "Particles", "ConstantStep", "DecayingStep", "DivergenceStep",
     "Gamma", "Potential", "Discrete", "Cones", "GroupSort", "SpectralNormalised", "Convolutional", "Blurred",
     "Symmetric", "KernelBall", "GradientPenalty", "Unregularised",
     "Entropy", "KL", "Alpha", "ReverseKL", "JensenShannon", "SquaredHellinger", "ChiSquared", "IPM", "Renyi",
     "cumulant",
-    "hill_index", "mmd", "kale", "wasserstein", "energy_distance", "oracle_ratio", "nearest_distance",
+    "compare_tails", "TailComparison", "survival_area", "hill_index",
+    "mmd", "kale", "wasserstein", "energy_distance", "oracle_ratio", "nearest_distance",
+    "coverage",
 ]  # fmt: skip
 
 

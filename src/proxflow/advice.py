@@ -9,10 +9,7 @@ which W1 is infinite, and the last. KL asks for exponential moments instead. Sou
 Katsoulakis, Rey-Bellet, Zhu, "Learning heavy-tailed distributions with Wasserstein-proximal-regularized
 α-divergences", arXiv 2405.13962 (2024).
 
-The index is Hill's estimate on distances to the centre. It is finite for light tails too (a normal sample of 100 has
-about 4), so a second look decides: over any threshold the excesses of an exponential law are exponential again, with
-deviation equal to mean. A tail counts as heavy if that ratio, on the 3√n largest, is beyond what 99 % of exponential
-samples show. Normal samples, lighter than those, are practically never called heavy.
+What counts as heavy, and how the index is estimated: `tail_index`.
 
 Bad at: fewer than some hundred samples (at n = 100 half of the samples of a Student law with 1.5 degrees of freedom
 pass unnoticed); tails along one direction out of many; telling a power from a lognormal, or from a few gross errors.
@@ -22,26 +19,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from proxflow.defaults import radius
 from proxflow.notes import notes_on
+from proxflow.tail_index import ENOUGH, Tail, tail_of
 from proxflow.validation import (
     check_cloud,
-    check_positive,
     check_same_width,
     column_names,
     in_order_of,
 )
 
-__all__ = ["Recommendation", "hill_index", "recommend", "tail_note"]
+__all__ = ["Recommendation", "recommend", "tail_note"]
 
-_ENOUGH = 50  # samples, below which no tail is looked for
-_HEAVY = 5.0  # tail index: from here on the moments that an order near 1 asks for are there
-_LEVEL = 0.99  # of exponential samples show less excess
 _LARGEST_ORDER = 10.0
 
 
@@ -76,58 +69,6 @@ class Recommendation:
             *(f"  - {reason}" for reason in self.reasons),
         ]
         return "\n".join(lines)
-
-
-def hill_index(values: Any, k: int | None = None) -> float:
-    """Tail index i of positive values, P(v > r) ~ r^-i, from the k largest: Hill's estimator.
-
-    1 / i = mean of log(v_(j) / v_(k+1)) over the k largest v_(1) >= ... >= v_(k). Its standard error is i / √k. Light
-    tails have no index: what is found for them is large, and grows with the sample.
-
-    Parameters
-    ----------
-    values
-        Shape (n,): the absolute values of a column, or distances. Only the k + 1 largest have to be positive.
-    k
-        How many count as tail, below n; None takes 1.5 √n.
-
-    Returns
-    -------
-    float
-        The index; inf if the k + 1 largest values are equal.
-
-    Raises
-    ------
-    ValueError
-        Fewer than two values, NaN or inf, a k that is not between 1 and n - 1, or k + 1 values that are not positive.
-
-    References
-    ----------
-    Hill, "A simple general approach to inference about the tail of a distribution", Annals of Statistics 3 (1975).
-
-    Examples
-    --------
-    >>> pareto = np.random.default_rng(0).pareto(2.0, size=20_000) + 1
-    >>> 1.7 < hill_index(pareto) < 2.3
-    True
-    >>> round(hill_index([8.0, 4.0, 2.0, 1.0], k=2) * math.log(2), 12)  # the mean of log 4 and log 2
-    0.666666666667
-    """
-    column = check_cloud(values, "values")
-    if column.shape[1] != 1:
-        raise ValueError(f"values: expected shape (n,), got {column.shape}. Take one column, or distances.")
-    ordered = np.sort(column[:, 0])[::-1]
-    if k is None:
-        k = _tail_count(len(ordered), 1.5)
-    check_positive(k, "k", integer=True)
-    if k >= len(ordered):
-        raise ValueError(f"k = {k} largest of {len(ordered)} values leave no threshold: k must be at most n - 1.")
-    if ordered[k] <= 0:
-        raise ValueError(
-            f"the {k + 1} largest values must be positive, got {ordered[k]:g}. Take a smaller k, or shift."
-        )
-    spread = float(np.mean(np.log(ordered[:k] / ordered[k])))
-    return 1 / spread if spread > 0 else math.inf
 
 
 def recommend(x: Any, y: Any) -> Recommendation:
@@ -169,7 +110,7 @@ def recommend(x: Any, y: Any) -> Recommendation:
         f"L = {L:.4g} is 1 / {scale:.4g}, the median distance to the centre in y: moving mass by that much costs one "
         "nat. Smaller: towards L·W1, which only moves mass. Larger: towards the f-divergence, which only reweights it."
     ]
-    tails = _tail(px), _tail(py)
+    tails = tail_of(px), tail_of(py)
     f, alpha = _entropy_for(tails, reasons)
     reasons += notes_on(px, py, names)
     return Recommendation(
@@ -182,7 +123,7 @@ def recommend(x: Any, y: Any) -> Recommendation:
 
 def tail_note(x: np.ndarray, y: np.ndarray, labels: tuple[str, str] = ("x", "y")) -> str | None:
     """Return what heavy tails of samples of shapes (n, d) and (m, d) mean for numbers about their laws, if any."""
-    tails = zip(labels, (_tail(x), _tail(y)), strict=True)
+    tails = zip(labels, (tail_of(x), tail_of(y)), strict=True)
     heavy = [f"{name} about {tail.index:.1f}" for name, tail in tails if tail.heavy and tail.index is not None]
     if not heavy:
         return None
@@ -192,44 +133,12 @@ def tail_note(x: np.ndarray, y: np.ndarray, labels: tuple[str, str] = ("x", "y")
     )
 
 
-@dataclass(frozen=True)
-class _Tail:
-    index: float | None
-    heavy: bool
-    count: int
-
-
-def _tail_count(count: int, share: float) -> int:
-    """How many of so many values are tail: share · √n, but at least 8 and at most a third."""
-    return max(1, min(max(8, round(share * math.sqrt(count))), count // 3))
-
-
-def _tail(points: np.ndarray) -> _Tail:
-    count = len(points)
-    if count < _ENOUGH:
-        return _Tail(None, False, count)
-    distances = np.sort(np.linalg.norm(points - np.median(points, axis=0), axis=1))[::-1]
-    k = _tail_count(count, 3.0)
-    excess = distances[:k] - distances[k]
-    if not distances[k] > 0 or not excess.mean() > 0:  # most points coincide
-        return _Tail(None, False, count)
-    index = hill_index(distances)
-    return _Tail(index, bool(index < _HEAVY and excess.std() / excess.mean() > _exponential_bound(k)), count)
-
-
-@cache
-def _exponential_bound(k: int) -> float:
-    """What deviation over mean of k exponential values stays below at the level: by simulation, with a fixed seed."""
-    values = np.random.default_rng(0).exponential(size=(10_000, k))
-    return float(np.quantile(values.std(axis=1) / values.mean(axis=1), _LEVEL))
-
-
-def _entropy_for(tails: tuple[_Tail, _Tail], reasons: list[str]) -> tuple[str, float | None]:
+def _entropy_for(tails: tuple[Tail, Tail], reasons: list[str]) -> tuple[str, float | None]:
     named = dict(zip("xy", tails, strict=True))
-    few = [name for name, tail in named.items() if tail.count < _ENOUGH]
+    few = [name for name, tail in named.items() if tail.count < ENOUGH]
     if few:
         counts = " and ".join(f"{name} has {named[name].count}" for name in few)
-        reasons.append(f"too few samples to see tails: {counts}, and {_ENOUGH} are the least.")
+        reasons.append(f"too few samples to see tails: {counts}, and {ENOUGH} are the least.")
     heavy = {name: tail.index for name, tail in named.items() if tail.heavy and tail.index is not None}
     if not heavy:
         seen = [name for name in named if name not in few]
@@ -244,7 +153,8 @@ def _entropy_for(tails: tuple[_Tail, _Tail], reasons: list[str]) -> tuple[str, f
         reasons.append(
             f"heavy tails (index of {found}): no first moment. The population's W1 is infinite; a sample's is finite "
             "but grows with the sample, so values for different sizes do not compare. No f helps: transform both "
-            "samples, sign(x) log1p(|x|), and ask again. f = alpha is the least bad until then."
+            "samples, sign(x) log1p(|x|), and ask again. f = alpha is the least bad until then. ParticleTransport "
+            "compresses such columns by itself."
         )
         return "alpha", 2.0
     alpha = min(math.ceil(10 * (lowest + 1) / (lowest - 1)) / 10, _LARGEST_ORDER)

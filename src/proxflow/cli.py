@@ -29,6 +29,7 @@ from proxflow.cli_inputs import (
     FlowSlope,
     KeepFlow,
     Key,
+    Label,
     MaxCopies,
     Method,
     NoPictures,
@@ -49,6 +50,7 @@ from proxflow.cli_inputs import (
     Width,
     key_for,
     read,
+    read_labelled,
     read_large,
     read_like,
 )
@@ -139,6 +141,7 @@ def generate(
     columns: Columns = None,
     key: Key = None,
     image: Annotated[str | None, typer.Option(help="HEIGHTxWIDTH: samples are images; draw them.")] = None,
+    label: Label = None,
     max_copies: MaxCopies = None,
     stream: Annotated[
         bool, typer.Option("--stream", help="DATA is larger than memory: read a batch at a time (NPY, Parquet).")
@@ -159,14 +162,19 @@ def generate(
 ) -> None:
     """New samples from the distribution of the samples in DATA, with pictures and numbers."""
     arguments = _given(locals())
-    table = read_large(data, columns, image) if stream else read(data, columns, key, image)
+    if stream:
+        table = read_large(data, columns, image)
+    elif label is not None:
+        table = read_labelled(data, label, columns, key, image)
+    else:
+        table = read(data, columns, key, image)
     heldout = () if test is None else (read_like(test, table, data, key, columns),)
     if n is not None and n < 1:
         raise ValueError(f"-n must be a positive whole number, got {n}.")
     transport = _transport(
-        n_particles=max(n or 0, len(table.values)), source=source, max_copies=max_copies, f=f, alpha=alpha, L=L, steps=steps, seed=seed,
-        method=method, step_size=step_size, smoothing=smoothing, scaling=scaling,
-        gamma=gamma, width=width, depth=depth, updates=updates,
+        labels=table.labels, n_particles=max(n or 0, len(table.values)), source=source, max_copies=max_copies,
+        f=f, alpha=alpha, L=L, steps=steps, seed=seed, method=method, step_size=step_size, smoothing=smoothing,
+        scaling=scaling, gamma=gamma, width=width, depth=depth, updates=updates,
         learning_rate=learning_rate, reverse=reverse, bounds=bounds, batch_size=batch_size, keep_flow=keep_flow,
     )  # fmt: skip
     _run(
@@ -193,6 +201,7 @@ def transport(
     no_pictures: NoPictures = False,
     columns: Columns = None,
     key: Key = None,
+    label: Label = None,
     method: Method = "euler",
     step_size: StepSize = None,
     smoothing: Smoothing = None,
@@ -209,12 +218,16 @@ def transport(
 ) -> None:
     """Carry the samples of one file onto the distribution of another, row by row."""
     arguments = _given(locals())
-    goal = read(target, columns, key_for(target, key), None)
-    moving = read(source, columns, key, None, like=(target, goal))
+    if label is None:
+        goal = read(target, columns, key_for(target, key), None)
+        moving = read(source, columns, key, None, like=(target, goal))
+    else:
+        goal = read_labelled(target, label, columns, key_for(target, key), None)
+        moving = read_labelled(source, label, columns, key_for(source, key), None, like=goal)
     heldout = () if test is None else (read_like(test, goal, target, key, columns),)
     fitted = _transport(
-        f=f, alpha=alpha, L=L, steps=steps, seed=seed, method=method, step_size=step_size, smoothing=smoothing,
-        scaling=scaling,
+        labels=goal.labels, f=f, alpha=alpha, L=L, steps=steps, seed=seed, method=method, step_size=step_size,
+        smoothing=smoothing, scaling=scaling,
         gamma=gamma, width=width, depth=depth, updates=updates, learning_rate=learning_rate, reverse=reverse,
         bounds=bounds, batch_size=batch_size, keep_flow=keep_flow,
     )  # fmt: skip
@@ -282,7 +295,9 @@ def _given(scope: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _transport(*, seed: int, bounds: str | None, keep_flow: float | None = None, **settings: Any) -> Any:
+def _transport(
+    *, seed: int, bounds: str | None, labels: Any = None, keep_flow: float | None = None, **settings: Any
+) -> Any:
     from proxflow.estimators import ParticleTransport
 
     box = None
@@ -292,7 +307,10 @@ def _transport(*, seed: int, bounds: str | None, keep_flow: float | None = None,
         except ValueError:
             raise ValueError(f"--bounds must be LOW,HIGH, such as 0,1, got {bounds!r}.") from None
         box = (low, high)
-    return ParticleTransport(random_state=seed, bounds=box, progress=True, memory_budget=keep_flow or 0.0, **settings)
+    fixed = 0 if labels is None else len(labels.labelling.classes)
+    return ParticleTransport(
+        fixed_columns=fixed, random_state=seed, bounds=box, progress=True, memory_budget=keep_flow or 0.0, **settings
+    )
 
 
 def _run(

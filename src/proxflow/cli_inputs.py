@@ -51,6 +51,9 @@ KeepFlow = Annotated[
     float | None,
     typer.Option(help="Write the fitted flow, in at most so many megabytes, to flow.npz, for proxflow replay."),
 ]
+Label = Annotated[
+    str | None, typer.Option(help="Column of classes (of an NPZ file: the array); new samples come with theirs.")
+]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")]
 Test = Annotated[Path | None, typer.Option(help="Held-out samples to judge by; else a trial on 3/4 of the data.")]
 NoTrial = Annotated[bool, typer.Option("--no-trial", help="Do not judge by a trial run: twice as fast.")]
@@ -95,14 +98,75 @@ def read_large(path: Path, columns: str | None, image: str | None) -> Data:
     return Data(few, large.columns, large.columns is None, (few.shape[1],), _image(image, few.shape[1], ()), large)
 
 
+def read_labelled(
+    path: Path, label: str, columns: str | None, key: str | None, image: str | None, like: Data | None = None
+) -> Data:
+    """Return the samples in a file and their classes: a column of a table, or an array of an NPZ file.
+
+    like: the target, whose columns and classes they must have.
+    """
+    from dataclasses import replace
+
+    import numpy as np
+
+    from proxflow.data.arrays import read_labels
+    from proxflow.data.frames import read_frame
+    from proxflow.labels import Labelling, check_same_classes, codes_of
+    from proxflow.runs import LabelColumn
+
+    if path.suffix.lower() == ".npz":
+        codes = _classes(path, label, read_labels(str(path), label))
+        data = read(path, columns, key, image, minimum=2 if like is None else 1)
+    elif path.suffix.lower() == ".npy":
+        raise ValueError(f"{path}: an NPY file has no column {label!r}. Put samples and labels into one NPZ file.")
+    else:
+        frame = read_frame(path)
+        if label not in frame.columns:
+            raise ValueError(
+                f"{path}: no column {label!r} for --label. It has {', '.join(map(str, frame.columns[:20]))}."
+            )
+        codes = _classes(path, label, frame[label].to_numpy())
+        features = [str(name) for name in frame.columns if name != label]
+        if like is not None and like.columns is not None:
+            features = list(like.columns)
+        elif columns is not None:
+            features = [name.strip() for name in columns.split(",") if name.strip() != label]
+        data = read(path, features, key, image, minimum=2 if like is None else 1)
+    codes = codes_of(codes, data.values, f"{path}, {label!r}")
+    if like is None or like.labels is None:
+        return replace(data, labels=LabelColumn(label, codes, Labelling.of(data.values, codes)))
+    check_same_classes(like.labels.codes, codes)
+    return replace(data, labels=LabelColumn(label, codes, like.labels.labelling))
+
+
+def _classes(path: Path, label: str, codes: Any) -> Any:
+    """The column of classes, if it is one."""
+    import pandas as pd
+
+    counts = pd.Series(codes).value_counts()
+    if 2 * len(counts) > len(codes):
+        raise ValueError(f"{path}: {label!r} has {len(counts)} values in {len(codes)} rows: these are no classes.")
+    if counts.min() < 2:
+        raise ValueError(f"{path}: class {counts.idxmin()!r} of {label!r} has one row only: leave it out, or merge it.")
+    return codes
+
+
 def read_like(path: Path, table: Data, reference: Path, key: str | None, columns: str | None) -> Any:
-    """Held-out samples in the reference's columns."""
+    """Held-out samples in the reference's columns, with their labels' columns if the reference has labels."""
+    if table.labels is not None:
+        values = read_labelled(path, table.labels.name, columns, key_for(path, key), None, like=table).samples
+        _enough(path, values)
+        return values
     values = read(path, columns if table.columns is None else table.columns, key_for(path, key), None).values
     if values.shape[1] != table.values.shape[1]:
         raise ValueError(f"{path} has {values.shape[1]} features and {reference} has {table.values.shape[1]}.")
+    _enough(path, values)
+    return values
+
+
+def _enough(path: Path, values: Any) -> None:
     if len(values) < 16:
         raise ValueError(f"{path}: {len(values)} held-out samples are too few to judge by; at least 16 are needed.")
-    return values
 
 
 def key_for(path: Path, key: str | None) -> str | None:

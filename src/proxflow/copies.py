@@ -20,17 +20,10 @@ import numpy as np
 from proxflow.evolution import Run
 from proxflow.metrics import nearest_distance
 
-__all__ = ["CopyGate", "leave_one_out_distances", "share_of_copies"]
+__all__ = ["CopyGate", "share_of_copies"]
 
 _MOST = 2000  # particles looked at
 _USUAL = 0.05  # share of real samples that are near copies, by definition
-
-
-def leave_one_out_distances(points: np.ndarray) -> np.ndarray:
-    """Distance of every sample, shape (n, d), to the nearest other one: shape (n,)."""
-    from sklearn.neighbors import NearestNeighbors
-
-    return np.asarray(NearestNeighbors(n_neighbors=2).fit(points).kneighbors(points)[0][:, 1])
 
 
 def share_of_copies(new: np.ndarray, train: np.ndarray, real: np.ndarray) -> float:
@@ -57,7 +50,7 @@ class CopyGate:
 
     def __init__(self, limit: float, train: np.ndarray, positions: Callable[[Any], np.ndarray]) -> None:
         self._limit, self._train, self._positions = limit, train, positions
-        self._real = leave_one_out_distances(train)
+        self._real = nearest_distance(train, train, skip_self=True)
         self._sound: tuple[Any, ...] | None = None
         self.shares: list[tuple[int, float]] = []
 

@@ -20,7 +20,16 @@ import numpy as np
 from proxflow.defaults import default_width
 from proxflow.divergences import Divergence
 from proxflow.entropies import Entropy, entropy
-from proxflow.gamma import Cones, Discrete, Gamma, GradientPenalty, GroupSort, SpectralNormalised, Unregularised
+from proxflow.gamma import (
+    Cones,
+    Convolutional,
+    Discrete,
+    Gamma,
+    GradientPenalty,
+    GroupSort,
+    SpectralNormalised,
+    Unregularised,
+)
 from proxflow.gamma.base import heights_and_slopes, in_double
 from proxflow.gamma.semidual import SampleSolution
 from proxflow.progress import Progress
@@ -43,7 +52,7 @@ __all__ = ["EXACT_PAIRS", "DivergenceEstimate", "PotentialFunction", "divergence
 _UPDATES_PER_LOOK = 20
 EXACT_PAIRS = 25_000_000  # up to here "auto" is exact: 5000 against 5000, tens of seconds
 _BATCH = 4096  # samples of either side per update, if there are more
-GAMMAS = ("auto", "exact", "cones", "groupsort", "spectral", "penalty", "unregularised")
+GAMMAS = ("auto", "exact", "cones", "groupsort", "spectral", "convolutional", "penalty", "unregularised")
 
 
 @dataclass(frozen=True)
@@ -157,6 +166,14 @@ def named_gamma(gamma: str | Gamma, L: float, features: int, **settings: Any) ->
         return Unregularised(**settings)
     if gamma == "cones":
         return Cones(L=L, **{k: v for k, v in settings.items() if k in ("updates", "horizon")})
+    if gamma == "convolutional":
+        side = math.isqrt(features)
+        if side * side != features:
+            raise ValueError(
+                f"gamma='convolutional' takes the features for a square image, but there are {features}: pass"
+                " gamma=Convolutional((height, width)), or with channels (height, width, channels)."
+            )
+        return Convolutional((side, side), L=L, **{k: v for k, v in settings.items() if k in ("updates", "horizon")})
     spaces = {"spectral": SpectralNormalised, "penalty": GradientPenalty}
     return spaces.get(gamma, GroupSort)(L=L, **settings)
 
@@ -191,8 +208,8 @@ def divergence(
         divergence: L·W1 for small L, towards the f-divergence for large L. inf is allowed, and unregularised.
     gamma
         "auto" (exact up to 25 million pairs, such as 5000 against 5000; beyond, GroupSort networks), "exact",
-        "cones", "groupsort", "spectral", "penalty" (its value is no bound), "unregularised", or a `Gamma`, which
-        brings its own L and settings.
+        "cones", "groupsort", "spectral", "convolutional" (square images), "penalty" (its value is no bound),
+        "unregularised", or a `Gamma`, which brings its own L and settings.
     alpha
         Order of f="alpha".
     reverse

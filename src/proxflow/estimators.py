@@ -21,12 +21,14 @@ from proxflow.gamma import Gamma
 from proxflow.notes import way_out_of_overflow
 from proxflow.plan import check_settings, make_plan
 from proxflow.recordings import Recording, floats_per_step, replay, stride_within
-from proxflow.sources import draw_source
+from proxflow.sources import draw_labelled_source
+from proxflow.spans import LabelledSpan
 from proxflow.streams import LargeSamples
 from proxflow.validation import check_choice, check_cloud, check_positive, check_same_width, column_names, seed_from
 
 if TYPE_CHECKING:
     from proxflow.checkpoints import Checkpoint
+    from proxflow.distillation import DistilledMap
     from proxflow.evolution import Run
 
 __all__ = ["ParticleTransport"]
@@ -80,6 +82,10 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Descend D(Q‖P) instead of D(P‖Q).
     bounds
         (low, high): particles are projected onto that box after every step.
+    fixed_columns
+        The last so many columns are labels or covariates: particles keep theirs, drawn from the target's rows if the
+        source is drawn, and are compared with them. They count in distances as they are, so scale them to say how far
+        apart two labels are. See `LabelledTransport`.
     stop_fisher
         Stop when the Fisher information falls below this share of its largest value; 0 never does.
     stop_stalled
@@ -144,6 +150,7 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         learning_rate: float | None = None,
         reverse: bool = False,
         bounds: tuple[float, float] | None = None,
+        fixed_columns: int = 0,
         stop_fisher: float = 1e-4,
         stop_stalled: int = 100,
         callbacks: tuple[Any, ...] = (),
@@ -171,6 +178,7 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.learning_rate = learning_rate
         self.reverse = reverse
         self.bounds = bounds
+        self.fixed_columns = fixed_columns
         self.stop_fisher = stop_fisher
         self.stop_stalled = stop_stalled
         self.callbacks = callbacks
@@ -266,7 +274,7 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         seed = (self.seed_ + 1) % 2**32 if random_state is None else seed_from(random_state)
         count = max(int(n), len(self.particles_)) if method == "flow" else int(n)
         if self._given is None:
-            start = draw_source(self.source, self._samples, count, seed)
+            start = self._start(count, seed)
         else:
             rows = np.random.default_rng(seed).choice(len(self._given), count, replace=count > len(self._given))
             start = self._given[rows]
@@ -291,6 +299,40 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         moved = self._carry(points)
         kept = np.asarray(new_particles).dtype
         return moved.astype(kept if kept in (np.float32, np.float64) else np.float64)
+
+    def distil(
+        self, pairs: int = 10_000, *, width: int = 256, depth: int = 3, steps: int = 2000, batch: int = 256
+    ) -> DistilledMap:
+        """Return one network that does what the flow does, for new samples at once.
+
+        Parameters
+        ----------
+        pairs
+            Source points and their images to learn from: the fit's own particles, the rest by replay.
+        width, depth
+            Units per hidden layer, and hidden layers.
+        steps, batch
+            Adam steps, and pairs per step.
+
+        Raises
+        ------
+        ValueError
+            A number is not positive, or no potentials were kept to replay and the particles are too few.
+        """
+        from proxflow.distillation import distilled
+
+        check_is_fitted(self, "particles_")
+        for name, value in (("pairs", pairs), ("width", width), ("depth", depth), ("steps", steps), ("batch", batch)):
+            check_positive(value, name, integer=True)
+        first, last = self._start(len(self.particles_), self.seed_), np.asarray(self.particles_, np.float64)
+        if self._given is None and pairs > len(first):
+            fresh = self._start(pairs - len(first), (self.seed_ + 2) % 2**32)
+            first, last = np.concatenate([first, fresh]), np.concatenate([last, self._carry(fresh)])
+        return distilled(
+            first, last, self._plan.span, self._samples if self._given is None else self._given,
+            kind=self.source if self._given is None else "given",
+            width=width, depth=depth, steps=steps, batch=batch, seed=self.seed_, progress=self.progress,
+        )  # fmt: skip
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted flow to one file, whole or not at all; `load` reads it.
@@ -376,13 +418,25 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             check_same_width(samples, given, "the target", "the source")
         self.seed_ = seed_from(self.random_state)
         count = self.n_particles or len(samples)
-        start = draw_source(self.source, samples, count, self.seed_) if given is None else given
+        if self.fixed_columns >= samples.shape[1]:
+            raise ValueError(f"fixed_columns = {self.fixed_columns} of {samples.shape[1]} columns leaves none to move.")
+        start = (
+            draw_labelled_source(self.source, samples, count, self.seed_, self.fixed_columns)
+            if given is None
+            else given
+        )
         self._given, self._samples, self._large = given, samples, large
         self._plan = make_plan(
             self.get_params(deep=False), samples, start, drawn=given is None, count=len(start), large=large
         )
         self.settings_ = {**self._plan.settings, "seed": self.seed_}
         return start
+
+    def _start(self, count: int, seed: int) -> np.ndarray:
+        """First positions as the fit has them, for that many particles and that seed; a given source as it is."""
+        if self._given is not None:
+            return self._given
+        return draw_labelled_source(self.source, self._samples, count, seed, self.fixed_columns)
 
     def _watch(self, run: Run) -> None:
         if not self.trajectory_ or self.trajectory_[-1][0] < run.step:
@@ -479,9 +533,13 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             )
         return points if self._recording is None else replay(self._recording, self._plan.span, points)
 
-    def in_units(self, points: np.ndarray) -> np.ndarray:
-        """Points (n, d) with their columns in the units of the fit: as they are unless `scaling` applied."""
-        return self._plan.span.units(points)
+    def in_units(self, points: np.ndarray, *, features_only: bool = False) -> np.ndarray:
+        """Points (n, d) with their columns in the units of the fit: as they are unless `scaling` applied.
+
+        features_only: they come without the fixed columns.
+        """
+        span = self._plan.span
+        return span.span.units(points) if features_only and isinstance(span, LabelledSpan) else span.units(points)
 
     def decode_state(self, state: Any, most: int | None = None) -> np.ndarray:
         """Where a run's particles are (the first so many), in the data's own coordinates: for callbacks."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from proxflow.arrays import leaves, read_arrays, write_arrays
 from proxflow.compression import Compression
-from proxflow.spans import Span
+from proxflow.spans import LabelledSpan, Span
 
 __all__ = ["decoded", "encoded", "read_flow", "span_arrays", "span_from", "write_flow"]
 
@@ -38,20 +38,23 @@ def read_flow(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, n
     return read_arrays(path, _KIND, _FORMAT)
 
 
-def span_arrays(span: Span) -> dict[str, np.ndarray]:
+def span_arrays(span: Span | LabelledSpan) -> dict[str, np.ndarray]:
     """Return the coordinates of a flow as named arrays."""
+    if isinstance(span, LabelledSpan):
+        return {**span_arrays(span.span), "labels": np.array(span.labels)}
     arrays = {f"span.{name}": getattr(span, name) for name in ("centre", "basis", "scale")}
     if span.bend is not None:
         arrays |= {f"bend.{f.name}": getattr(span.bend, f.name) for f in dataclasses.fields(span.bend)}
     return {name: array for name, array in arrays.items() if array is not None}
 
 
-def span_from(arrays: Mapping[str, np.ndarray]) -> Span:
+def span_from(arrays: Mapping[str, np.ndarray]) -> Span | LabelledSpan:
     """Return the coordinates that `span_arrays` named."""
     bend = {name[5:]: array for name, array in arrays.items() if name.startswith("bend.")}
-    return Span(
+    span = Span(
         arrays["span.centre"], arrays.get("span.basis"), arrays.get("span.scale"), Compression(**bend) if bend else None
     )
+    return LabelledSpan(span, int(arrays["labels"])) if "labels" in arrays else span
 
 
 def encoded(value: Any, name: str) -> Any:

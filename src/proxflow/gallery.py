@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,12 +76,14 @@ def _tables(result: RunResult, target: Data, source: Data | None) -> list[Report
                         j.near_copies,
                         "share closer than 95 % of real ones are; 0.05 for real data",
                     ),
+                    ("coverage", j.coverage, "share of held-out samples that new ones come near"),
+                    ("coverage, real", j.coverage_real, "the same for as many real samples"),
                 ],
                 note=f"Measured by {j.basis}.",
             )
         )
     if source is not None:
-        units = result.transport.in_units
+        units = partial(result.transport.in_units, features_only=True)
         start, end, goal = units(source.values), units(result.samples), units(target.values)
         tables.append(
             ReportTable(
@@ -140,8 +143,8 @@ def _figures(result: RunResult, target: Data, source: Data | None, folder: RunFo
     if target.image is not None:
         _image_figures(result, target, keep)
     # The principal components of columns in mixed units would be the largest column.
-    shown = transport.in_units if train.shape[1] > 3 else np.asarray
-    snapshots, goal = [(step, shown(cloud)) for step, cloud in transport.trajectory_], shown(train[:_MOST])
+    shown = partial(transport.in_units, features_only=True) if train.shape[1] > 3 else np.asarray
+    snapshots, goal = [(step, shown(target.features(cloud))) for step, cloud in transport.trajectory_], shown(train[:_MOST])
     keep(
         "particles.png",
         plots.particles_over_time(snapshots, goal, columns=columns),
@@ -164,7 +167,7 @@ def _figures(result: RunResult, target: Data, source: Data | None, folder: RunFo
             "The features whose distributions differ most between new samples and target.",
             "Histograms of single features",
         )
-    units = transport.in_units
+    units = partial(transport.in_units, features_only=True)
     if source is None and len(train) > 2:
         keep(
             "novelty.png",

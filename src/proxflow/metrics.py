@@ -13,7 +13,7 @@ import numpy as np
 
 from proxflow.validation import check_choice, check_cloud, check_same_width
 
-__all__ = ["energy_distance", "nearest_distance", "oracle_ratio", "wasserstein"]
+__all__ = ["coverage", "energy_distance", "nearest_distance", "oracle_ratio", "wasserstein"]
 
 
 def _pair(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -79,6 +79,30 @@ def nearest_distance(x: Any, y: Any, *, skip_self: bool = False) -> np.ndarray:
     x, y = _pair(x, y)
     distances, _ = NearestNeighbors(n_neighbors=1 + skip_self).fit(y).kneighbors(x)
     return np.asarray(distances[:, -1])
+
+
+def coverage(new: Any, real: Any, neighbours: int = 5) -> float:
+    """Share of real samples, shape (m, d), with a new one, shape (n, d), among or before their nearest real ones.
+
+    That is, no farther away than the real sample's k-th nearest real neighbour: 1 - (1 - k / m)^n or so for new samples
+    of the same law, less if some regions were left out. Compare with the coverage of fresh real samples, as many.
+
+    Source: Naeem, Oh, Uh, Choi, Yoo, "Reliable fidelity and diversity metrics for generative models", ICML 2020.
+
+    Examples
+    --------
+    >>> real = [[0.0], [1.0], [2.0], [10.0], [11.0], [12.0]]
+    >>> coverage([[0.5], [1.5]], real, neighbours=1)
+    0.5
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    x, y = _pair(new, real)
+    k = min(neighbours, len(y) - 1)
+    if k < 1:
+        return 1.0
+    radii = NearestNeighbors(n_neighbors=k + 1).fit(y).kneighbors(y)[0][:, -1]
+    return float(np.mean(nearest_distance(y, x) <= radii))
 
 
 def oracle_ratio(new: Any, fresh: Any, test: Any) -> float:

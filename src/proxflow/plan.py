@@ -31,7 +31,7 @@ from proxflow.flows import ConstantStep, DivergenceStep, Particles
 from proxflow.flows.particles import METHODS
 from proxflow.gamma import Blurred, Gamma, GroupSort
 from proxflow.sources import SOURCES
-from proxflow.spans import Span, affine_span, column_scales
+from proxflow.spans import LabelledSpan, Span, affine_span, column_scales
 from proxflow.streams import LargeSamples, Streamed
 from proxflow.targets import Target
 from proxflow.validation import check_choice, check_positive, check_slope
@@ -45,13 +45,14 @@ _SMALLEST = 1e-14  # L is its inverse, and L² must not overflow float32
 USUAL_COPIES = 0.05  # share of real samples that are near copies, by definition
 
 Parameters = Mapping[str, Any]
+Coordinates = Span | LabelledSpan
 
 
 @dataclass(frozen=True)
 class Plan:
     """The pieces of a run, and the settings that they stand for."""
 
-    span: Span
+    span: Coordinates
     flow: Particles
     divergence: Divergence
     target: Target
@@ -70,6 +71,8 @@ def check_settings(p: Parameters) -> None:
     for name in ("n_particles", "width", "batch_size"):
         if p[name] is not None:
             check_positive(p[name], name, integer=True)
+    if p["fixed_columns"] != 0:
+        check_positive(p["fixed_columns"], "fixed_columns", integer=True)
     for name in ("step_size", "learning_rate"):
         if p[name] is not None:
             check_positive(p[name], name)
@@ -103,14 +106,19 @@ def _is_interval(bounds: Any) -> bool:
 
 def make_plan(
     p: Parameters, samples: np.ndarray, start: np.ndarray, *, drawn: bool, count: int,
-    large: LargeSamples | None = None, span: Span | None = None,
+    large: LargeSamples | None = None, span: Coordinates | None = None,
 ) -> Plan:  # fmt: skip
     """Resolve the parameters for these target samples, shape (n, d), and first positions, shape (m, d).
 
     drawn: the first positions were drawn to make new samples; otherwise they are data to be mapped. count: of the
     particles. large: the file that these are only some samples of. span: coordinates that are known already.
     """
-    span = span or (_coordinates(p, samples, start, drawn) if large is None else _coordinates_of_file(p, samples))
+    fixed = p["fixed_columns"]
+    if span is None and large is None:
+        span = _coordinates(p, samples[:, : -fixed or None], start[:, : -fixed or None], drawn)
+    elif span is None:
+        span = _coordinates_of_file(p, samples[:, : -fixed or None])
+    span = LabelledSpan(span, fixed) if fixed and isinstance(span, Span) else span
     goal = span.encode(samples)
     slope = default_lipschitz(goal) if p["L"] is None else float(p["L"])
     width = p["width"] or default_width(goal.shape[1])
@@ -121,7 +129,7 @@ def make_plan(
     )  # fmt: skip
     image = image_shape(samples) if p["bounds"] is not None and p["gamma"] == "auto" else None
     if image is not None and isinstance(gamma, GroupSort):
-        gamma = Blurred(gamma, image)
+        gamma = Blurred(gamma, (*image, 1))
     # For a map between two data sets the samples themselves are the goal; for new samples, what lies between.
     batch = p["batch_size"] or default_batch(count, len(samples if large is None else large), span.bend is not None)
     if large is not None and batch is None:
@@ -138,13 +146,14 @@ def make_plan(
     rule = DivergenceStep(p["step_share"], size) if p["step_size"] is None else ConstantStep(p["step_size"])
     low, high = (-math.inf, math.inf) if p["bounds"] is None else (float(b) for b in p["bounds"])
     f = entropy(p["f"], p["alpha"])
+    network = getattr(gamma, "gamma", gamma)
     settings = {
         "f": repr(f), "L": getattr(gamma, "L", slope), "gamma": _name(gamma),
-        **{name: getattr(getattr(gamma, "gamma", gamma), name, None) for name in ("width", "depth", "updates", "learning_rate")},
+        **{name: getattr(network, name, None) for name in ("width", "depth", "updates", "learning_rate")},
         **{name: p[name] for name in ("steps", "method", "step_size", "step_share", "reverse", "bounds")},
         "smoothing": smooth.weight, "batch_size": batch, "scaling": _scaling(span), "data_radius": size,
     }  # fmt: skip
-    flow = Particles(rule, p["method"], low, high)
+    flow = Particles(rule, p["method"], low, high, fixed)
     return Plan(span, flow, Divergence(gamma, f, p["reverse"]), smooth.target, batch, settings)
 
 
@@ -153,7 +162,7 @@ def _name(gamma: Gamma) -> str:
     return type(gamma).__name__ + ("" if inner is None else f"({_name(inner)})")
 
 
-def _scaling(span: Span) -> str:
+def _scaling(span: Coordinates) -> str:
     if span.bend is not None:
         return "signed_log"
     return "none" if span.scale is None else "columns"

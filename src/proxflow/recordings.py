@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from proxflow.flows.particles import Particles, replay_all
-from proxflow.spans import Span
+from proxflow.spans import LabelledSpan, Span
 
 __all__ = ["Recording", "floats_per_step", "replay", "stride_within"]
 
@@ -71,7 +71,7 @@ class Recording:
         return np.asarray(self.flow.cloud(state), np.float64)
 
 
-def replay(recording: Recording, span: Span, points: np.ndarray) -> np.ndarray:
+def replay(recording: Recording, span: Span | LabelledSpan, points: np.ndarray) -> np.ndarray:
     """Replay the flow on points (k, d) of the data's coordinates; what lies outside the span stays as it is.
 
     Raises

@@ -20,18 +20,28 @@ import numpy as np
 
 from proxflow.checkpoints import remove_checkpoints
 from proxflow.estimators import ParticleTransport
+from proxflow.labels import Labelling
 from proxflow.notes import way_out_of_overflow
 from proxflow.store import RunFolder
 from proxflow.streams import LargeSamples
 from proxflow.trust import Judgement, judge, judge_by_halves, judge_by_trial
 
-__all__ = ["Data", "Interrupted", "RunResult", "finish", "run_transport"]
+__all__ = ["Data", "Interrupted", "LabelColumn", "RunResult", "finish", "run_transport"]
 
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
 
 
 class Interrupted(Exception):
     """Ctrl-C during the flow; the message says what was saved and where."""
+
+
+@dataclass(frozen=True)
+class LabelColumn:
+    """The classes of samples, shape (n,), under the name of their column, and as columns of numbers."""
+
+    name: str
+    codes: np.ndarray
+    labelling: Labelling
 
 
 @dataclass(frozen=True)
@@ -47,15 +57,31 @@ class Data:
     event_shape: tuple[int, ...] | None = None
     image: tuple[int, int] | None = None
     large: LargeSamples | None = None  # the file that `values` are only some rows of
+    labels: LabelColumn | None = None
 
     @property
     def samples(self) -> Any:
-        """What to fit to."""
+        """What to fit to: the values, with their labels' columns if they have some."""
+        if self.labels is not None:
+            return self.labels.labelling.joined(self.values, self.labels.codes)
         return self.values if self.large is None else self.large
 
-    def write(self, values: np.ndarray, folder: RunFolder) -> None:
-        """Write other samples, shape (m, d), in this form: under these names, or as an array of this shape."""
-        rows = np.asarray(values)
+    def features(self, particles: np.ndarray) -> np.ndarray:
+        """Of what a transport made, the columns that `values` has."""
+        return particles if self.labels is None else self.labels.labelling.features(particles)
+
+    def write(self, particles: np.ndarray, folder: RunFolder) -> None:
+        """Write what a transport made in this form: under these names, or as an array of this shape."""
+        rows = np.asarray(self.features(particles))
+        if self.labels is not None:
+            codes = self.labels.labelling.codes(particles)
+            if self.is_array:
+                folder.arrays(
+                    {"samples": rows.reshape(len(rows), *(self.event_shape or (-1,))), self.labels.name: codes}
+                )
+            else:
+                folder.samples(rows, self.columns, label=(self.labels.name, codes))
+            return
         if self.is_array and self.event_shape is not None:
             rows = rows.reshape(len(rows), *self.event_shape)
         folder.samples(rows, self.columns, as_array=self.is_array)
@@ -136,11 +162,12 @@ def run_transport(
         warnings.simplefilter("ignore", RuntimeWarning)  # an early end is told below, in the command's own words
         warnings.showwarning = _tell
         transport.fit(
-            target.samples, None if source is None else source.values, checkpoint=folder.checkpoint,
+            target.samples, None if source is None else source.samples, checkpoint=folder.checkpoint,
             checkpoint_seconds=_SECONDS_BETWEEN_CHECKPOINTS,
         )  # fmt: skip
-    result = RunResult(folder.path, _chosen(np.asarray(transport.particles_), keep, transport.seed_), transport, 0.0)
-    target.write(result.samples, folder)
+    chosen = _chosen(np.asarray(transport.particles_), keep, transport.seed_)
+    result = RunResult(folder.path, target.features(chosen), transport, 0.0)
+    target.write(chosen, folder)
     folder.history(transport.history_)
     folder.settings(settings | {"resolved": transport.settings_, "stopped": transport.stopped_})
     if keep_flow:
@@ -173,8 +200,11 @@ def _sentences(result: RunResult, target: Data, source: Data | None, trial: bool
         judged = ["Too few samples to hold any out: quality not judged."]
     if source is None:
         return judged
+
     # For a map, how far rows went matters; whether they copy the target's samples does not.
-    units = result.transport.in_units
+    def units(points: np.ndarray) -> np.ndarray:
+        return result.transport.in_units(points, features_only=True)
+
     moved = float(np.linalg.norm(units(result.samples) - units(source.values), axis=1).mean())
     across = float(np.sqrt(units(target.values).var(axis=0).sum()))
     share = f", {moved / across:.2f} of the target's spread" if across > 0 else ""
@@ -194,7 +224,8 @@ def _judged(
     heldout: Sequence[np.ndarray],
     trial: bool,
 ) -> Judgement | None:
-    new, train = transport.in_units(np.asarray(transport.particles_)), transport.in_units(target.values)
+    train = target.values if target.large is not None else target.samples
+    new, train = transport.in_units(np.asarray(transport.particles_)), transport.in_units(train)
     heldout = [transport.in_units(cloud) for cloud in heldout]
     if len(heldout) == 2:
         return judge(new, train, *heldout, basis=f"{len(heldout[1])} held-out samples", seed=transport.seed_)
@@ -208,14 +239,15 @@ def _judged(
 
         again = clone(transport).set_params(callbacks=(), n_particles=count, memory_budget=0.0)
         again.set_params(random_state=transport.seed_)
-        again.fit(part, None if source is None else source.values)
+        again.fit(part, None if source is None else source.samples)
         if again.stopped_ == "interrupted":
             raise Interrupted("interrupted while judging: the samples are saved, the quality is not known")
         if "non-finite" in again.stopped_:
             raise ValueError(f"the samples are saved, but the trial that judges them failed: {again.stopped_}.")
         return np.asarray(again.particles_)
 
-    return judge_by_trial(target.values, generate, units=transport.in_units, seed=transport.seed_)
+    rows = target.values if target.large is not None else target.samples
+    return judge_by_trial(rows, generate, units=transport.in_units, seed=transport.seed_)
 
 
 def _tell(message: Warning | str, *_: Any, **__: Any) -> None:

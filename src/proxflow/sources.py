@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from proxflow.compression import compression, heavy_columns
+from proxflow.proportions import counts_of_classes
 from proxflow.validation import check_choice
 
-__all__ = ["SOURCES", "draw_source"]
+__all__ = ["SOURCES", "draw_labelled_source", "draw_source"]
 
 SOURCES = ("gaussian", "uniform", "logistic")
 
@@ -40,3 +41,25 @@ def _draw(kind: str, target: np.ndarray, count: int, seed: int) -> np.ndarray:
         return centre + rng.normal(size=(count, samples)) @ (target - centre) / np.sqrt(samples - 1)
     factor = np.linalg.qr(target - centre, mode="r") / np.sqrt(samples - 1)  # factorᵀ factor = covariance
     return centre + rng.normal(size=(count, width)) @ factor
+
+
+def draw_labelled_source(kind: str, target: np.ndarray, count: int, seed: int, fixed: int) -> np.ndarray:
+    """Draw `count` points whose last `fixed` columns are labels or covariates of the target's rows.
+
+    Where the same labels come again and again, each of them gets its share of the points and a source of its own; where
+    nearly every row has others, rows are drawn, and one source serves all.
+    """
+    if not fixed:
+        return draw_source(kind, target, count, seed)
+    features, labels = target[:, :-fixed], target[:, -fixed:]
+    kinds, of_kind, counts = np.unique(labels, axis=0, return_inverse=True, return_counts=True)
+    if 4 * len(kinds) > len(target) or counts.min() < 2:
+        rows = np.random.default_rng([seed, 1]).permutation(np.arange(count) % len(target))
+        return np.hstack([draw_source(kind, features, count, seed), labels[rows]])
+    shares = counts_of_classes(count, range(len(kinds)), counts, None)
+    parts = [
+        np.hstack([draw_source(kind, features[of_kind.ravel() == k], n, seed), np.tile(kinds[k], (n, 1))])
+        for k, n in shares.items()
+        if n
+    ]
+    return np.concatenate(parts)

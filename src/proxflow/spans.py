@@ -13,13 +13,14 @@ heavy tails are compressed first (`compression`), which is one-to-one and no iso
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from proxflow.compression import Compression
 
-__all__ = ["Span", "affine_span", "column_scales"]
+__all__ = ["LabelledSpan", "Span", "affine_span", "column_scales"]
 
 _RELATIVE_RANK_TOLERANCE = 1e-10  # of singular values: below it a direction is float64 rounding
 # Largest standard deviation over the median of the others. Digits have 1.4, MNIST 2.1,
@@ -52,7 +53,8 @@ class Span:
 
     def carry(self, points: np.ndarray, first: np.ndarray, moved: np.ndarray) -> np.ndarray:
         """Where points (n, d) end whose coordinates (n, k) move from first to moved: what lies off the plane stays."""
-        return self._expand((points if self.bend is None else self.bend.compress(points)) + self._difference(moved - first))
+        inside = points if self.bend is None else self.bend.compress(points)
+        return self._expand(inside + self._difference(moved - first))
 
     def displacement(self, coordinates: np.ndarray) -> np.ndarray:
         """A difference of coordinates as a difference of points, shape (n, d); ValueError where it depends on where."""
@@ -71,6 +73,44 @@ class Span:
 
     def _expand(self, inside: np.ndarray) -> np.ndarray:
         return inside if self.bend is None else self.bend.expand(inside)
+
+
+@dataclass(frozen=True)
+class LabelledSpan:
+    """Coordinates of the features by a span, and the last columns, labels or covariates, as they are."""
+
+    span: Span
+    labels: int
+
+    @property
+    def scale(self) -> np.ndarray | None:
+        """Of the features, if they are in units of one."""
+        return self.span.scale
+
+    @property
+    def bend(self) -> Compression | None:
+        """Of the features, if they are compressed."""
+        return self.span.bend
+
+    def encode(self, points: np.ndarray) -> np.ndarray:
+        """As `Span.encode`."""
+        return self._joined(self.span.encode, points)
+
+    def decode(self, coordinates: np.ndarray) -> np.ndarray:
+        """As `Span.decode`."""
+        return self._joined(self.span.decode, coordinates)
+
+    def units(self, points: np.ndarray) -> np.ndarray:
+        """As `Span.units`."""
+        return self._joined(self.span.units, points)
+
+    def carry(self, points: np.ndarray, first: np.ndarray, moved: np.ndarray) -> np.ndarray:
+        """As `Span.carry`."""
+        features = [part[:, : -self.labels] for part in (points, first, moved)]
+        return np.hstack([self.span.carry(*features), points[:, -self.labels :]])
+
+    def _joined(self, change: Callable[[np.ndarray], np.ndarray], points: np.ndarray) -> np.ndarray:
+        return np.hstack([change(points[:, : -self.labels]), points[:, -self.labels :]])
 
 
 def affine_span(*clouds: np.ndarray, scale: np.ndarray | None = None, bend: Compression | None = None) -> Span:

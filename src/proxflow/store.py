@@ -127,12 +127,16 @@ def write_csv(
             f"{len(names)} names, got shapes {', '.join(map(str, sorted(lengths))) or 'none'}."
         )
     # An odd name is quoted, so that a reader cannot take its comma or semicolon for the delimiter.
-    header = [n if re.fullmatch(r"[\w.\-]+", n) else '"' + n.replace('"', '""') + '"' for n in names]
+    header = [_quoted(name) for name in names]
     with atomic_path(path) as temporary, _open_to_write(temporary) as handle:
         handle.write(delimiter.join(header) + "\n")
         for start in range(0, len(arrays[0]) if arrays else 0, _ROWS_AT_ONCE):
             cells = [_texts(array[start : start + _ROWS_AT_ONCE]) for array in arrays]
             handle.writelines(delimiter.join(row) + "\n" for row in zip(*cells, strict=True))
+
+
+def _quoted(text: str) -> str:
+    return text if re.fullmatch(r"[\w.\-]+", text) else '"' + text.replace('"', '""') + '"'
 
 
 def _open_to_write(path: Path) -> IO[str]:
@@ -142,6 +146,8 @@ def _open_to_write(path: Path) -> IO[str]:
 
 
 def _texts(column: npt.NDArray[Any]) -> list[str]:
+    if column.dtype.kind in "UO":
+        return [_quoted(str(value)) for value in column.tolist()]
     if column.dtype.kind == "b":
         column = column.astype(np.int8)
     if column.dtype.kind in "iu":
@@ -237,8 +243,14 @@ class RunFolder:
         write_json(self.path / "settings.json", settings)
         return self.path / "settings.json"
 
-    def samples(self, values: npt.ArrayLike, columns: Sequence[str] | None = None, as_array: bool = False) -> Path:
-        """Write the samples, shape (n, d), to samples.csv, or of any shape to samples.npy if as_array."""
+    def samples(
+        self, values: npt.ArrayLike, columns: Sequence[str] | None = None, as_array: bool = False,
+        label: tuple[str, npt.NDArray[Any]] | None = None,
+    ) -> Path:  # fmt: skip
+        """Write the samples, shape (n, d), to samples.csv, or of any shape to samples.npy if as_array.
+
+        label: the name and the values, shape (n,), of one more column of the CSV.
+        """
         array = np.asarray(values)
         file = self.path / ("samples.npy" if as_array else "samples.csv")
         if as_array:
@@ -248,7 +260,15 @@ class RunFolder:
         if array.ndim != 2:
             raise ValueError(f"cannot write {file}: expected shape (samples, features), got {array.shape}.")
         names = [f"x{index}" for index in range(array.shape[1])] if columns is None else columns
-        write_csv(file, names, list(array.T))
+        named = [] if label is None else [label]
+        write_csv(file, [*names, *(name for name, _ in named)], [*array.T, *(values for _, values in named)])
+        return file
+
+    def arrays(self, arrays: Mapping[str, npt.ArrayLike]) -> Path:
+        """Write several arrays to samples.npz."""
+        file = self.path / "samples.npz"
+        with atomic_path(file) as temporary, open(temporary, "wb") as handle:
+            np.savez(handle, **{name: np.asarray(array) for name, array in arrays.items()})  # type: ignore[arg-type]
         return file
 
     def history(self, history: Mapping[str, npt.ArrayLike]) -> Path:

@@ -22,7 +22,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from proxflow.spans import Span
+from proxflow.spans import LabelledSpan, Span
 from proxflow.targets import Batches, Target
 from proxflow.validation import check_cloud
 
@@ -158,10 +158,10 @@ class Streamed(Target):
     points: Array  # the first pool
     size: int = eqx.field(static=True)
     samples: LargeSamples = eqx.field(static=True)
-    span: Span = eqx.field(static=True)
+    span: Span | LabelledSpan = eqx.field(static=True)
 
     @classmethod
-    def begin(cls, samples: LargeSamples, span: Span, size: int) -> Streamed:
+    def begin(cls, samples: LargeSamples, span: Span | LabelledSpan, size: int) -> Streamed:
         """Return the target with a first pool, for centre and scale."""
         return cls(_pool(samples, span, size, np.random.default_rng(0)), size, samples, span)
 
@@ -174,6 +174,6 @@ class Streamed(Target):
         return Batches(_pool(self.samples, self.span, self.size, rng), self.size)
 
 
-def _pool(samples: LargeSamples, span: Span, size: int, rng: np.random.Generator) -> Array:
+def _pool(samples: LargeSamples, span: Span | LabelledSpan, size: int, rng: np.random.Generator) -> Array:
     rows = max(size, min(len(samples), _POOL_ROWS, _POOL_BYTES // (4 * samples.shape[1])))
     return jax.device_put(span.encode(samples.some(rows, rng)).astype(np.float32))

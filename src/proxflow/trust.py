@@ -1,8 +1,9 @@
-"""How good are new samples? Three questions, the first two answered with data that took no part.
+"""How good are new samples? Questions answered with data that took no part, but for the last.
 
     closeness   W2(new, held-out) / W2(real, held-out), at like sizes: 1 is as good as real data
     novelty     distance of new samples to the nearest training sample, beside that of held-out real samples
 
+    coverage    share of held-out samples with a new one in their neighbourhood, beside that of real samples
     spread      total variance of new samples over that of the training data: W2 alone rewards shrinking
 
 Close but not novel is a copy; novel but not close is noise; close and narrow is an average. Closeness and novelty
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from proxflow.metrics import energy_distance, nearest_distance, wasserstein
+from proxflow.metrics import coverage, energy_distance, nearest_distance, wasserstein
 
 __all__ = ["Judgement", "judge", "judge_by_halves", "judge_by_trial"]
 
@@ -32,8 +33,9 @@ class Judgement:
     """Closeness and novelty of new samples, and where the held-out ones came from.
 
     closeness: W2 to held-out samples over that of real samples. near_copies: share of new samples closer to a
-    training sample than 95 % of held-out real ones are; 0.05 for real data. spread: total variance over the
-    training data's. energy: energy distance to the held-out samples. n_test: how many samples judged.
+    training sample than 95 % of held-out real ones are; 0.05 for real data. coverage, coverage_real: share of
+    held-out samples that new ones, and as many real ones, come near. spread: total variance over the training
+    data's. energy: energy distance to the held-out samples. n_test: how many samples judged.
     """
 
     closeness: float
@@ -43,6 +45,8 @@ class Judgement:
     nearest_new: float
     nearest_real: float
     near_copies: float
+    coverage: float
+    coverage_real: float
     spread: float
     n_test: int
     basis: str
@@ -62,6 +66,11 @@ class Judgement:
             close = f"Not there yet: {percent:.0f} % farther from held-out data than a fresh real sample"
         rough = f"; a rough number, from {self.n_test} samples" if self.n_test < _ROUGH else ""
         said = [f"{close} (W2 ratio {self.closeness:.3f}; 1 is ideal{rough}).", self._novelty()]
+        what = "Something is" if self.coverage < 0.8 * self.coverage_real else "Nothing seems"
+        said.append(
+            f"{what} left out: new samples come near {self.coverage:.0%} of the held-out ones, real samples near"
+            f" {self.coverage_real:.0%}."
+        )
         if not 0.9 <= self.spread <= 1.1:
             kind = "Narrower" if self.spread < 1 else "Wider"
             said.append(f"{kind} than the training data: {self.spread:.2f} of its total variance.")
@@ -104,7 +113,8 @@ def judge(
     new_like, fresh_like, test = _rows(new, size, rng), _rows(fresh, size, rng), _rows(test, _LARGEST, rng)
     w2_new, w2_real = wasserstein(new_like, test), wasserstein(fresh_like, test)
     variance = float(train.var(axis=0).sum())
-    to_train, real_to_train = nearest_distance(new, train), nearest_distance(test, train)
+    looked_at = _rows(new, 10 * _LARGEST, rng)
+    to_train, real_to_train = nearest_distance(looked_at, train), nearest_distance(test, train)
     return Judgement(
         closeness=w2_new / w2_real if w2_real > 0 else float("inf"),
         w2_new=w2_new,
@@ -113,6 +123,8 @@ def judge(
         nearest_new=float(np.median(to_train)),
         nearest_real=float(np.median(real_to_train)),
         near_copies=float(np.mean(to_train <= np.quantile(real_to_train, 0.05))),
+        coverage=coverage(new_like, test),
+        coverage_real=coverage(fresh_like, test),
         spread=float(new.var(axis=0).sum()) / variance if variance > 0 else 1.0,
         n_test=len(test),
         basis=basis,
@@ -130,7 +142,17 @@ def judge_by_halves(new: np.ndarray, train: np.ndarray, heldout: np.ndarray, *, 
         found.append(judge(new, train, fresh, test, basis=basis, seed=seed))
     means = {
         name: float(np.mean([getattr(j, name) for j in found]))
-        for name in ("w2_new", "w2_real", "energy", "nearest_new", "nearest_real", "near_copies", "spread")
+        for name in (
+            "w2_new",
+            "w2_real",
+            "energy",
+            "nearest_new",
+            "nearest_real",
+            "near_copies",
+            "coverage",
+            "coverage_real",
+            "spread",
+        )
     }
     closeness = means["w2_new"] / means["w2_real"] if means["w2_real"] > 0 else float("inf")
     return Judgement(closeness=closeness, n_test=half, basis=basis, **means)

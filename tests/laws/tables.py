@@ -1,8 +1,9 @@
 """All instances of every kind, by name: a new variant is one row here, and every law is checked for it."""
 
 from proxflow.entropies import IPM, KL, Alpha, ChiSquared, JensenShannon, ReverseKL, SquaredHellinger
-from proxflow.flows import ConstantStep, DecayingStep, DivergenceStep
+from proxflow.flows import ConstantStep, CosineStep, DecayingStep, DivergenceStep, FisherStep, LipschitzStep
 from proxflow.gamma import (
+    Blurred,
     Cones,
     Convolutional,
     Discrete,
@@ -32,7 +33,7 @@ ENTROPIES = {
 
 
 def _convolutional(L, width, depth, **settings):
-    return Convolutional((1, 2), L, channels=(width,) * depth, **settings)
+    return Convolutional((1, 2), L, channels=(width,) * depth, hidden=(), **settings)
 
 
 def _cones(L, width, depth, **settings):
@@ -49,6 +50,7 @@ GAMMAS = {
     "unregularised": lambda L=1.0, **s: Unregularised(**(_TINY | s)),
     "gradient penalty": lambda L=1.0, **s: GradientPenalty(L=L, **(_TINY | s)),
     "convolutional": lambda L=1.0, **s: _convolutional(L, **(_TINY | s)),
+    "blurred": lambda L=1.0, **s: Blurred(GroupSort(L=L, **(_TINY | s)), (1, 2)),
     "symmetric": lambda L=1.0, **s: Symmetric(GroupSort(L=L, **(_TINY | s)), column_permutations(2)),
     "cones": lambda L=1.0, **s: _cones(L, **(_TINY | s)),
     "cones, maximum": lambda L=1.0, **s: _cones(L, maximum=True, **(_TINY | s)),
@@ -60,15 +62,28 @@ CERTIFIED = [name for name in GAMMAS if name not in ("unregularised", "gradient 
 # Γ with a memory of many small updates; the rest is at its optimum after one ascent, and has no rate nor horizon
 GRADUAL = [name for name in GAMMAS if name not in ("RKHS ball", "exact")]
 # Γ that know how many columns there are: here, two
-PLANAR = ["convolutional", "symmetric"]
+PLANAR = ["convolutional", "blurred", "symmetric"]
 
 # flows: the method of `Particles`, and the order of its error in dt
-METHODS = {"euler": 1, "heun": 2}
+METHODS = {
+    "euler": 1,
+    "heun": 2,
+    "rk4": 4,
+    **{f"ab{order}": order for order in (2, 3, 4, 5)},
+    **{f"abm{order}": order for order in (2, 3, 4, 5)},
+    "heun_euler": 2,
+    "bs23": 3,
+}
+# those that choose dt by their own error, whatever the step rule
+PAIRS = ["heun_euler", "bs23"]
 
 # how long a step is: (a length) -> rule
 STEP_RULES = {
     "constant": ConstantStep,
     "decaying": lambda size: DecayingStep(size, ratio=0.1, steps=50),
+    "cosine": lambda size: CosineStep(size, steps=50),
+    "Lipschitz": lambda size: LipschitzStep(L=0.5, reach=size),
+    "Fisher": FisherStep,
     "divergence": lambda size: DivergenceStep(share=0.2, reach=size),
 }
 
@@ -81,4 +96,4 @@ def _local_mixture(points, weight=0.5):
 TARGETS = {"samples": Samples, "local mixture": _local_mixture}
 
 # sources: the kinds `draw_source` knows
-SOURCES = ["gaussian", "uniform"]
+SOURCES = ["gaussian", "uniform", "logistic"]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from proxflow.data.columns import check_names, listed
 
-__all__ = ["NUMPY", "PARQUET", "read_array", "read_parquet", "write_array", "write_parquet"]
+__all__ = ["NUMPY", "PARQUET", "read_array", "read_labels", "read_parquet", "write_array", "write_parquet"]
 
 NUMPY = (".npy", ".npz")
 PARQUET = (".parquet", ".pq")
@@ -35,6 +35,18 @@ def read_array(file: str, suffix: str, key: str | None) -> npt.NDArray[Any]:
         raise ValueError(f"{file}: no array {key!r}. It has {listed(arrays, 20) or 'none'}.")
     if array.dtype.kind not in _REAL:
         raise ValueError(f"{file}: holds values of type {array.dtype}, not real numbers.")
+    return array
+
+
+def read_labels(file: str, key: str) -> npt.NDArray[Any]:
+    """Read the one-dimensional array of that name of an NPZ file: numbers or text."""
+    with open(file, "rb") as handle, _whole(file, "NPZ"):
+        arrays = _members(np.load(handle, allow_pickle=False), key)
+    array = arrays.get(key)
+    if array is None:
+        raise ValueError(f"{file}: no array {key!r}. It has {listed(arrays, 20) or 'none'}.")
+    if array.ndim != 1 or array.dtype.kind not in "biufU":
+        raise ValueError(f"{file}: {key!r} must be one label per sample, got {array.dtype} of shape {array.shape}.")
     return array
 
 

@@ -99,28 +99,36 @@ class Adams(Method):
         relative = sizes / jnp.maximum(size, jnp.finfo(size.dtype).tiny)
         usable = jnp.cumprod((relative > 1 / _EXTREME) & (relative < _EXTREME)) > 0
         nodes = -jnp.concatenate([jnp.zeros(1, size.dtype), jnp.cumsum(jnp.where(usable, relative, 1.0))])
-        ahead = jnp.concatenate([jnp.ones(1, size.dtype), nodes])
-        predictor = corrector = jnp.zeros(self.order, size.dtype)
-        for count in range(1, self.order + 1):
-            found = integral_weights(nodes[:count])
-            good = jnp.sum(jnp.abs(found)) <= _TOLERATED * _MAGNIFIED[count - 1]
-            good = good & usable[count - 2] if count > 1 else True
-            predictor = jnp.where(good, _padded(found, self.order), predictor)
-            found = integral_weights(ahead[: min(count + 1, self.order)])
-            corrector = jnp.where(good, _padded(found, self.order), corrector)
-        return predictor, corrector
+        ahead = jnp.concatenate([jnp.ones(1, size.dtype), nodes[:-1]])
+        counts = np.arange(1, self.order + 1)
+        predictors = integral_weights(nodes, counts)
+        correctors = integral_weights(ahead, np.minimum(counts + 1, self.order))
+        calm = jnp.sum(jnp.abs(predictors), axis=1) <= _TOLERATED * jnp.asarray(_MAGNIFIED[: self.order], size.dtype)
+        # The largest number of slopes that is calm and there; one slope, of weight 1, always is.
+        best = jnp.max(jnp.where(calm[1:] & usable, counts[1:], 1)) - 1
+        return predictors[best], correctors[best]
 
 
-def integral_weights(nodes: Array) -> Array:
-    """Integrals over [0, 1] of Lagrange's polynomials on up to 6 different nodes, shape (k,)."""
-    same = jnp.eye(len(nodes), dtype=bool)
-    below = jnp.where(same, 1.0, nodes[:, None] - nodes)
-    factors = jnp.where(same, 1.0, (jnp.asarray(_NODES, nodes.dtype)[:, None, None] - nodes) / below)
-    return jnp.asarray(_GAUSS, nodes.dtype) @ jnp.prod(factors, axis=2)
+def integral_weights(nodes: Array, counts: np.ndarray) -> Array:
+    """Integrals over [0, 1] of Lagrange's polynomials on the first so many of the nodes.
 
+    Parameters
+    ----------
+    nodes
+        Times, all different, shape (k,), k at most 5.
+    counts
+        How many of them to use, shape (n,).
 
-def _padded(weights: Array, count: int) -> Array:
-    return jnp.pad(weights, (0, count - len(weights)))
+    Returns
+    -------
+    Array
+        One row of weights per count, shape (n, k); 0 for nodes that are not used.
+    """
+    same = np.eye(len(nodes), dtype=bool)
+    used = np.arange(len(nodes)) < counts[:, None]
+    factors = (jnp.asarray(_NODES, nodes.dtype)[:, None, None] - nodes) / jnp.where(same, 1.0, nodes[:, None] - nodes)
+    factors = jnp.where(same | ~used[:, None, None, :], 1.0, factors)  # (count, Gauss, polynomial, node)
+    return jnp.einsum("g,cgp->cp", jnp.asarray(_GAUSS, nodes.dtype), jnp.prod(factors, axis=3)) * used
 
 
 def _starting(past: AdamsPast) -> Array:

@@ -71,7 +71,11 @@ class Method(abc.ABC):
     """How points follow dy/dt = -slope(y). Immutable; what changes lives in the past, arrays of fixed shapes."""
 
     order: int  # the power of dt with which the error falls
-    stages: int  # slopes, and so fits, per step
+
+    @property
+    @abc.abstractmethod
+    def stages(self) -> int:
+        """How many slopes, and so fits, a step takes."""
 
     @abc.abstractmethod
     def init(self, points: Array) -> Any:

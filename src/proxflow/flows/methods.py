@@ -28,6 +28,6 @@ METHODS: dict[str, Method] = {
     "rk4": RungeKutta(4, ((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6)),
     **{f"ab{order}": Adams(order) for order in (2, 3, 4, 5)},
     **{f"abm{order}": Adams(order, corrected=True) for order in (2, 3, 4, 5)},
-    "heun_euler": EmbeddedPair(_HEUN, (-1 / 2, 1 / 2, 0.0)),
-    "bs23": EmbeddedPair(_BOGACKI_SHAMPINE, (-5 / 72, 1 / 12, 1 / 9, -1 / 8)),
+    "heun_euler": EmbeddedPair(2, _HEUN, (-1 / 2, 1 / 2, 0.0)),
+    "bs23": EmbeddedPair(3, _BOGACKI_SHAMPINE, (-5 / 72, 1 / 12, 1 / 9, -1 / 8)),
 }

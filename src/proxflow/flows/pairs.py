@@ -45,12 +45,9 @@ class EmbeddedPair(Method):
     errors: weights of the slopes in the error, one more than there are stages: the last is the next step's first.
     """
 
+    order: int
     method: RungeKutta
     errors: tuple[float, ...]
-
-    @property
-    def order(self) -> int:
-        return self.method.order
 
     @property
     def stages(self) -> int:

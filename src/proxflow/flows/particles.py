@@ -47,6 +47,8 @@ class Particles(Flow):
         see `flows.methods`.
     low, high
         A box the particles are projected onto after every step, such as [0, 1] for pixels.
+    fixed
+        The last so many features are seen by the potential and never moved: labels, covariates.
     rtol, atol
         The error that "heun_euler" and "bs23" allow a step, as a root mean square over the particles: rtol times the
         mean distance still to go, estimated as D / √I, plus atol, a length in the data's units.
@@ -61,6 +63,7 @@ class Particles(Flow):
     method: str = eqx.field(static=True, default="euler")
     low: float = -float("inf")
     high: float = float("inf")
+    fixed: int = eqx.field(static=True, default=0)
     rtol: float = 0.05
     atol: float = 0.0
 
@@ -85,9 +88,9 @@ class Particles(Flow):
             cloud = self._inside(cloud)
             potential, _, memory = drive(cloud, memory)
             potentials.append(potential)
-            return gradients(potential, cloud)
+            return self._slopes(potential, cloud)
 
-        first = gradients(potential, state.points)
+        first = self._slopes(potential, state.points)
         squares = jnp.sum(first**2, axis=-1)
         fisher, slope = jnp.mean(squares), jnp.sqrt(jnp.max(squares))
         # D falls at the rate I and a particle moves at about √I: this far it has to go.
@@ -103,14 +106,19 @@ class Particles(Flow):
 
         def recorded(cloud: Array) -> Array:
             cloud = self._inside(cloud)
-            return gradients(next(rest), cloud)
+            return self._slopes(next(rest), cloud)
 
-        first = gradients(potentials[0], state.points)
+        first = self._slopes(potentials[0], state.points)
         points, past = METHODS[self.method].step(recorded, first, state.points, state.past, size)
         return ParticleState(self._inside(points), past)
 
+    def _slopes(self, potential: Potential, cloud: Array) -> Array:
+        slopes = gradients(potential, cloud)
+        return slopes if not self.fixed else slopes.at[:, -self.fixed :].set(0)
+
     def _inside(self, cloud: Array) -> Array:
-        return jnp.clip(cloud, self.low, self.high)
+        inside = jnp.clip(cloud, self.low, self.high)
+        return inside if not self.fixed else inside.at[:, -self.fixed :].set(cloud[:, -self.fixed :])
 
 
 @jax.jit

@@ -1,6 +1,7 @@
 """Function spaces Γ, one file each; `base` says what all of them promise."""
 
 from proxflow.gamma.base import Gamma, Potential, gradients
+from proxflow.gamma.blurred import Blurred
 from proxflow.gamma.cones import Cones
 from proxflow.gamma.convolutional import Convolutional
 from proxflow.gamma.discrete import Discrete
@@ -12,6 +13,7 @@ from proxflow.gamma.symmetric import Symmetric
 from proxflow.gamma.unregularised import Unregularised
 
 __all__ = [
+    "Blurred",
     "Cones",
     "Convolutional",
     "Discrete",

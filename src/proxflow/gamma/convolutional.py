@@ -1,8 +1,9 @@
 """Γ_L by convolutions: potentials on images that see neighbouring pixels together.
 
-    φ(x) = s L <w, σ(K_k * ... σ(K_1 * (x - c) / s + b_1) ... + b_k)>,      ‖K_i *‖₂ <= 1,  |w| = 1
+    φ(x) = s L ψ(σ(K_k * ... σ(K_1 * (x - c) / s + b_1) ... + b_k)),      ‖K_i *‖₂ <= 1
 
-K * is a strided convolution with zero padding and σ is GroupSort on pairs of channels, which keeps gradient norms
+ψ is a dense network of orthonormal layers, as in `groupsort`: strokes are seen by the convolutions, where they are by
+ψ. K * is a strided convolution with zero padding and σ is GroupSort on pairs of channels, which keeps gradient norms
 where ReLU loses them. The norm that counts is that of the convolution as a linear map of whole images, not that of
 its kernel reshaped to a matrix (see `convolve`). After every update K_i is divided by a power iteration's estimate
 with the convolution and its transpose (Gouk, Frank, Pfahringer, Cree, "Regularisation of neural networks by
@@ -11,12 +12,13 @@ is reported does not come from there: it is computed in float64 from the final k
 
 Bad at: tightness, for a norm of 1 does not make a strided convolution an isometry (only the first kernels are one):
 0.41 of W1 between threes and fives of 8 x 8 pixels, where GroupSort reaches 0.72. Tables, whose columns have no
-neighbours. Speed: an update costs five times that of a dense network. Early in training the bound may pass L by a
+neighbours. Speed: an update costs three times that of a dense network. Early in training the bound may pass L by a
 few per cent, as with `SpectralNormalised`.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, ClassVar
 
@@ -29,9 +31,10 @@ from jax import Array
 from proxflow.gamma import network
 from proxflow.gamma.base import Gamma, Objective, Potential
 from proxflow.gamma.convolve import convolution_bound, convolve, convolve_back, sides_after
+from proxflow.gamma.groupsort import orthonormalise
 from proxflow.gamma.network import Network, NetworkState, Weights
 
-__all__ = ["Convolutional", "ConvolutionalPotential"]
+__all__ = ["Convolutional", "ConvolutionalPotential", "as_shape"]
 
 _ROUNDS = 10  # of power iteration per update, on one image
 
@@ -48,7 +51,7 @@ def _normalise(kernel: Array, image: Array, stride: int) -> tuple[Array, Array]:
 
 
 class ConvolutionalPotential(Potential):
-    """φ(x) = s L <w, features of the image (x - c) / s>, on flattened images (n, height · width · channels)."""
+    """φ(x) = s L ψ(features of the image (x - c) / s), on flattened images (n, height · width · channels)."""
 
     network: Network
     centre: Array
@@ -59,12 +62,17 @@ class ConvolutionalPotential(Potential):
 
     def __call__(self, points: Array) -> Array:
         height = ((points - self.centre) / self.scale).reshape(-1, *self.shape)
-        for kernel, bias in zip(self.network.weights[:-1], self.network.biases, strict=True):
-            height = network.group_sort(convolve(kernel, height, self.stride) + bias, axis=-1)
+        for weight, bias in zip(self.network.weights[:-1], self.network.biases, strict=True):
+            if weight.ndim == 4:
+                height = convolve(weight, height, self.stride) + bias
+            else:
+                height = height.reshape(len(points), -1) @ weight.T + bias
+            height = network.group_sort(height, axis=-1)
         return (self.slope * self.scale) * (height.reshape(len(points), -1) @ self.network.weights[-1][0])
 
 
-def _as_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+def as_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """(height, width, channels) of images, of which the last may have been left out."""
     sizes = tuple(shape) if len(shape) == 3 else (*shape, 1)
     if len(sizes) != 3 or not all(isinstance(size, (int, np.integer)) and size > 0 for size in sizes):
         raise ValueError(f"shape must be (height, width) or (height, width, channels), got {shape!r}.")
@@ -73,7 +81,7 @@ def _as_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 class Convolutional(Gamma):
-    """L-Lipschitz potentials on images: normalised strided convolutions with GroupSort, then a linear form.
+    """L-Lipschitz potentials on images: normalised strided convolutions with GroupSort, then a dense network.
 
     Parameters
     ----------
@@ -82,9 +90,12 @@ class Convolutional(Gamma):
     L
         The Lipschitz constant, in units of potential per unit of distance between flattened images.
     channels
-        Of each layer's output (even).
+        Of each convolution's output (even). By default each takes stride² times the channels of the one before, of grey
+        images: then it loses nothing at first.
     kernel_size, stride
         Of every convolution.
+    hidden
+        Units of each dense layer after the convolutions (even); () for a linear form.
     updates
         Adam steps per ascent.
     learning_rate
@@ -109,11 +120,12 @@ class Convolutional(Gamma):
     True
     """
 
-    shape: tuple[int, int, int] = eqx.field(static=True, converter=_as_shape)
+    shape: tuple[int, int, int] = eqx.field(static=True, converter=as_shape)
     L: float = 1.0
-    channels: tuple[int, ...] = eqx.field(static=True, default=(16, 32), converter=tuple)
+    channels: tuple[int, ...] = eqx.field(static=True, default=(4, 16), converter=tuple)
     kernel_size: int = eqx.field(static=True, default=5)
     stride: int = eqx.field(static=True, default=2)
+    hidden: tuple[int, ...] = eqx.field(static=True, default=(256, 256), converter=tuple)
     updates: int = eqx.field(static=True, default=5)
     learning_rate: float = 5e-3
     horizon: float | None = None
@@ -122,6 +134,8 @@ class Convolutional(Gamma):
     def __check_init__(self) -> None:
         if not self.channels or not all(count > 0 and count % 2 == 0 for count in self.channels):
             raise ValueError(f"channels must be even, positive numbers, one per layer, got {self.channels!r}.")
+        if not all(count > 0 and count % 2 == 0 for count in self.hidden):
+            raise ValueError(f"hidden must be even, positive numbers, one per dense layer, got {self.hidden!r}.")
         for name in ("kernel_size", "stride"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)!r}.")
@@ -148,9 +162,10 @@ class Convolutional(Gamma):
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
         shapes, dtype = self._shapes(), particles.dtype
         kernels = [self._kernel(rng, shape[2], count) for shape, count in zip(shapes[:-1], self.channels, strict=True)]
-        head = network.orthonormal(rng, 1, math.prod(shapes[-1]))
-        weights: Any = tuple(weight.astype(dtype) for weight in [*kernels, head])
-        biases: Any = tuple(np.zeros(count, dtype) for count in self.channels)
+        sizes = [math.prod(shapes[-1]), *self.hidden, 1]
+        dense = [network.orthonormal(rng, after, before) for before, after in itertools.pairwise(sizes)]
+        weights: Any = tuple(weight.astype(dtype) for weight in [*kernels, *dense])
+        biases: Any = tuple(np.zeros(count, dtype) for count in (*self.channels, *self.hidden))
         images = [rng.normal(size=(1, *shape)) for shape in shapes[:-1]]
         auxiliary = tuple((image / np.linalg.norm(image)).astype(dtype) for image in images)
         return network.standing_state(Network(weights, biases), auxiliary, particles, target)
@@ -164,10 +179,10 @@ class Convolutional(Gamma):
         return kernel
 
     def _project(self, weights: Weights, images: tuple[Array, ...]) -> tuple[Weights, tuple[Array, ...]]:
-        *kernels, head = weights
+        kernels, dense = weights[: len(images)], weights[len(images) :]
         pairs = [_normalise(kernel, image, self.stride) for kernel, image in zip(kernels, images, strict=True)]
-        head = head / jnp.maximum(jnp.linalg.norm(head), 1e-12)
-        return (*(kernel for kernel, _ in pairs), head), tuple(image for _, image in pairs)
+        flat = tuple(orthonormalise(weight) for weight in dense)
+        return (*(kernel for kernel, _ in pairs), *flat), tuple(image for _, image in pairs)
 
     def ascend(self, objective: Objective, particles: Array, target: Array, state: Any) -> NetworkState:
         return network.adam_ascent(
@@ -180,10 +195,12 @@ class Convolutional(Gamma):
         return ConvolutionalPotential(state.network, state.centre, state.scale, slope, self.shape, self.stride)
 
     def lipschitz_bound(self, potential: Any) -> float:
-        """L times the product of the convolutions' norms, bounded in float64, and the norm of the linear form."""
-        *kernels, head = (np.asarray(weight, np.float64) for weight in potential.network.weights)
+        """L times the product of the layers' norms, of the convolutions bounded in float64."""
+        weights = [np.asarray(weight, np.float64) for weight in potential.network.weights]
+        kernels, dense = weights[: len(self.channels)], weights[len(self.channels) :]
         norms = [
             convolution_bound(kernel, shape[:2], self.stride)
             for kernel, shape in zip(kernels, self._shapes()[:-1], strict=True)
         ]
-        return float(potential.slope) * math.prod(norms) * float(np.linalg.norm(head))
+        norms += [float(np.linalg.norm(weight, 2)) for weight in dense]
+        return float(potential.slope) * math.prod(norms)

@@ -2,13 +2,15 @@
 
     φ(x) = s L ψ((x - c) / s),      ψ = w_k σ(... σ(W_1 u + b_1) ...)
 
-c and s are the data's centre and scale, so ψ always sees standardised inputs and users never rescale. A space
-differs from another in its activation σ and in the set its weights are projected onto after every update.
+c and s are the data's centre and scale (robust ones under heavy tails), so ψ always sees standardised inputs and users
+never rescale. A space differs from another in its activation σ and in the set its weights are projected onto after
+every update.
 Activations are bent so that |σ'| <= 1: with ‖W_i‖₂ <= 1 the slope of φ is at most L.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -44,6 +46,8 @@ class Standardised(Protocol):
 
 # (φ, particles, target, what the state remembers) -> a cost without units, such as the excess of φ's slope over L
 Penalty = Callable[[Any, Array, Array, Any], Array]
+
+_HEAVY = 5.0  # root mean square over typical distance: 1 to 2 without heavy tails, 5 is far out for any table
 
 
 def group_sort(height: Array, axis: int = 0) -> Array:
@@ -131,11 +135,22 @@ def standing_state(network: Network, auxiliary: Any, particles: Array, target: A
     centre = 0.5 * (cloud_p.mean(axis=0) + cloud_q.mean(axis=0))
     spread = 0.5 * (np.mean((cloud_p - centre) ** 2) + np.mean((cloud_q - centre) ** 2))
     scale = np.sqrt(spread) if spread > 0 else 1.0
+    # Without a variance both are those of the few largest samples, and all others would be one point to the network.
+    middle = 0.5 * (np.median(cloud_p, axis=0) + np.median(cloud_q, axis=0))
+    typical = _typical(cloud_p - middle, cloud_q - middle)
+    if scale > _HEAVY * typical > 0:
+        centre, scale = middle, typical
     still: Any = optax.ScaleByAdamState(
         np.zeros((), np.int32), *(jax.tree.map(np.zeros_like, network) for _ in range(2))
     )
     place: Any = (centre.astype(dtype), np.asarray(scale, dtype))
     return jax.device_put(NetworkState(network, still, auxiliary, *place))
+
+
+def _typical(*clouds: np.ndarray) -> float:
+    """Median distances of the clouds' points (n_i, d) to the origin, averaged, per column."""
+    distances = [np.median(np.linalg.norm(cloud, axis=1)) for cloud in clouds]
+    return float(np.mean(distances)) / math.sqrt(clouds[0].shape[1])
 
 
 def orthonormal(rng: np.random.Generator, after: int, before: int) -> np.ndarray:

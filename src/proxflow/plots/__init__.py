@@ -8,8 +8,10 @@ touches pyplot or any other global state: they work without a display and from s
 | where did the particles go? | `particles_over_time`, `animation` |
 | has it converged? | `convergence` |
 | what do the new images look like? | `image_grid` |
+| what became of each image? | `image_pairs` |
 | are they copies? | `image_comparison`, `nearest_distances` |
 | which features still differ? | `marginals` |
+| is the tail right? | `survival_curves` |
 
 Bad at: more than three features, where a cloud is seen through its target's first two principal components
 and may differ in all the others; `marginals` and the numbers of a report are there for that.
@@ -17,18 +19,21 @@ and may differ in all the others; `marginals` and the numbers of a report are th
 
 from proxflow.plots.animate import animation
 from proxflow.plots.curves import convergence
-from proxflow.plots.images import image_comparison, image_grid
+from proxflow.plots.images import image_comparison, image_grid, image_pairs
 from proxflow.plots.particles import particles_over_time
 from proxflow.plots.samples import marginals, nearest_distances
 from proxflow.plots.style import save_figure
+from proxflow.plots.tails import survival_curves
 
 __all__ = [
     "animation",
     "convergence",
     "image_comparison",
     "image_grid",
+    "image_pairs",
     "marginals",
     "nearest_distances",
     "particles_over_time",
     "save_figure",
+    "survival_curves",
 ]

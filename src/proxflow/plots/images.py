@@ -16,7 +16,7 @@ from proxflow.plots.style import INK, PARTICLES, QUIET, footnote, headline, new_
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["image_comparison", "image_grid"]
+__all__ = ["image_comparison", "image_grid", "image_pairs"]
 
 _PAGE = 9.0  # inches across
 
@@ -122,14 +122,66 @@ def image_comparison(
         raise ValueError(f"nearest: expected {len(made)} row numbers, got shape {indices.shape} of {indices.dtype}.")
     if indices.min() < 0 or indices.max() >= len(known):
         raise ValueError(f"nearest: row numbers must lie in 0 to {len(known) - 1}.")
-    _check_count(columns, "columns")
-    _check_count(rows, "rows")
-    columns = min(columns, len(made))
-    shown = min(len(made), columns * rows)
     # The real images set the scale: what is new is judged by it.
     scale = _range(known, None, None)
-    above = _grey_scale(made[:shown], *scale)
-    below = _grey_scale(known[indices[:shown]], *scale)
+    return _pairs(made, known[indices], scale, ("new", "nearest real"), columns, rows, title)
+
+
+def image_pairs(
+    above: npt.ArrayLike,
+    below: npt.ArrayLike,
+    shape: Sequence[int],
+    *,
+    labels: tuple[str, str] = ("before", "after"),
+    columns: int = 12,
+    rows: int = 4,
+    title: str = "Images before and after",
+) -> Figure:
+    """Draw each image above its partner, such as a source's image above where it was carried.
+
+    Parameters
+    ----------
+    above, below
+        Images and their partners, in the same order, shape (n, h*w) or (n, h*w*3); the first columns x rows are drawn.
+    shape
+        (h, w) or (h, w, 3) of one image.
+    labels
+        What the two rows of a pair are called.
+    columns, rows
+        Pairs in a row, and rows of pairs.
+    title
+        Written above the sheet.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, or another number of partners than images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> figure = image_pairs(np.zeros((3, 64)), np.ones((3, 64)), (8, 8), labels=("2", "0"))
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ['2', '0']
+    """
+    first, second = _tiles(above, shape, "images above"), _tiles(below, shape, "images below")
+    if first.shape != second.shape:
+        raise ValueError(f"{len(first)} images above and {len(second)} below: they must come in pairs.")
+    scale = _range(np.concatenate([first, second]), None, None)
+    return _pairs(first, second, scale, labels, columns, rows, title)
+
+
+def _pairs(
+    first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], scale: tuple[float, float],
+    labels: tuple[str, str], columns: int, rows: int, title: str,
+) -> Figure:  # fmt: skip
+    """Draw rows of tiles, each above the row of its partners."""
+    _check_count(columns, "columns")
+    _check_count(rows, "rows")
+    columns = min(columns, len(first))
+    shown = min(len(first), columns * rows)
+    above = _grey_scale(first[:shown], *scale)
+    below = _grey_scale(second[:shown], *scale)
     gap = max(1, round(0.35 * above.shape[1]))
     strips: list[npt.NDArray[np.float64]] = []
     centres: list[tuple[float, float]] = []
@@ -144,15 +196,15 @@ def image_comparison(
         strips.extend(pair)
         height += 2 * each
     sheet = np.concatenate(strips)
-    figure, axes = _page(sheet, left=0.85, above=0.4, below=0.3 if shown < len(made) else 0.0)
+    figure, axes = _page(sheet, left=0.85, above=0.4, below=0.3 if shown < len(first) else 0.0)
     _show(axes, sheet)
-    axes.set_yticks([place for pair in centres for place in pair], ["new", "nearest real"] * len(centres))
+    axes.set_yticks([place for pair in centres for place in pair], list(labels) * len(centres))
     axes.tick_params(axis="y", length=0, labelsize=8)
     for label, colour in zip(axes.get_yticklabels(), [PARTICLES, QUIET] * len(centres), strict=True):
         label.set_color(colour)
     headline(figure, title)
-    if shown < len(made):
-        footnote(figure, [f"the first {shown:,} of {plural(len(made), 'new image')}"])
+    if shown < len(first):
+        footnote(figure, [f"the first {shown:,} of {plural(len(first), f'{labels[0]} image')}"])
     return figure
 
 
