@@ -57,7 +57,8 @@ def main() -> str:
             off.append(np.abs(new[:, 2]).mean() if draw is _in_space else 0.0)
         rows.append(
             [name, f"{count} to {wanted}", f"{np.mean(ratios):.3f}", ", ".join(f"{r:.2f}" for r in ratios),
-             f"{np.mean(copies):.3f}", f"{np.mean(off):.1g}" if draw is _in_space else "", f"{np.median(seconds):.0f} s"]
+             f"{np.mean(copies):.3f}", f"{np.mean(off):.1g}" if draw is _in_space else "",
+             f"{np.median(seconds):.0f} s"]
         )  # fmt: skip
     return table(["set", "samples", "ratio (reach 1.05)", "each seed", "copies", "off", "a fit"], rows)
 

@@ -49,7 +49,7 @@ def test_help_and_version_are_instant_and_complete():
     done = process("--help")
     assert done.returncode == 0
     assert time.perf_counter() - start < 20  # a hang, not a speed: speeds live in benchmarks
-    for command in ("demo", "generate", "transport", "compare", "rerun"):
+    for command in ("demo", "generate", "transport", "augment", "compare", "replay", "rerun", "resume"):
         assert command in done.stdout
         assert f"Example: proxflow {command}" in process(command, "--help").stdout
     assert re.fullmatch(r"proxflow \d+\.\d+\.\d+\n", process("--version").stdout)
@@ -91,6 +91,78 @@ def test_rerun_of_badly_edited_settings_is_one_line(here, capsys, edit):
     code, _, err = call(capsys, "rerun", "one", "--out", "two")
     assert code == 2
     assert err.count("\n") == 1
+
+
+def test_a_kept_flow_makes_and_carries_points(here, capsys):
+    assert (
+        call(capsys, "generate", "a.csv", "--out", "one", "--keep-flow", "50", "--no-trial", "--no-pictures", *QUICK)[0]
+        == 0
+    )
+    code, out, _ = call(capsys, "replay", "one", "-n", "7", "--out", "new.csv")
+    assert (code, out) == (0, "7 points of 2 features: new.csv\n")
+    assert list(pd.read_csv("new.csv").columns) == ["age", "height"]
+    assert call(capsys, "replay", "one/flow.npz", "b.csv", "--out", "moved.npy")[0] == 0  # columns in another order
+    from proxflow import ParticleTransport
+
+    expected = ParticleTransport.load("one/flow.npz").transform(pd.read_csv("b.csv")[["age", "height"]])
+    np.testing.assert_array_equal(np.load("moved.npy"), expected)
+
+
+def test_labels_come_with_new_samples_and_stay_with_moved_ones(here, capsys):
+    frame = pd.read_csv("a.csv").assign(kind=np.resize(["red", "green", "green"], 40))
+    frame.to_csv("l.csv", index=False)
+    code, _, err = call(capsys, "generate", "l.csv", "--label", "kind", "--out", "one", *QUICK)
+    assert (code, err) == (0, "")
+    new = pd.read_csv("one/samples.csv")
+    assert list(new.columns) == ["age", "height", "kind"]
+    assert new["kind"].value_counts().to_dict() == {"green": 26, "red": 14}
+    moving = frame.assign(kind=frame["kind"][::-1].to_numpy())[["kind", "height", "age"]]
+    moving.to_csv("m.csv", index=False)
+    arguments = ["--source", "m.csv", "--target", "l.csv", "--label", "kind", "--out", "two", "--no-trial"]
+    assert call(capsys, "transport", *arguments, *QUICK)[0] == 0
+    moved = pd.read_csv("two/samples.csv")
+    assert moved["kind"].tolist() == moving["kind"].tolist()
+    np.savez("l.npz", x=frame[["age", "height"]], kind=frame["kind"].to_numpy().astype(str))
+    assert call(capsys, "generate", "l.npz", "--label", "kind", "--out", "three", "--no-trial", *QUICK)[0] == 0
+    with np.load("three/samples.npz") as made:
+        assert made["samples"].shape == (40, 2)
+        assert sorted(set(made["kind"])) == ["green", "red"]
+
+
+def test_the_gate_is_told(here, capsys):
+    np.save("wide.npy", np.random.default_rng(1).normal(size=(100, 8)))
+    arguments = ["generate", "wide.npy", "--max-copies", "0.05", "--smoothing", "0", "--no-trial", "--no-pictures"]
+    code, out, _ = call(capsys, *arguments, "--out", "one", "--steps", "300", "--width", "32")
+    assert code == 0
+    assert "near copies passed 0.05" in out
+
+
+def test_a_file_is_streamed(here, capsys):
+    arguments = ["generate", "a.npy", "--stream", "--batch-size", "8", "-n", "20", "--out", "one", "--no-trial"]
+    code, _, err = call(capsys, *arguments, *QUICK)
+    assert (code, err) == (0, "")
+    assert np.load("one/samples.npy").shape == (20, 2)
+
+
+def test_resume_goes_on_or_says_why_not(here, capsys):
+    call(capsys, "generate", "a.csv", "--out", "one", "--no-trial", "--no-pictures", *QUICK)
+    made = Path("one/samples.csv").read_bytes()
+    assert call(capsys, "resume", "one")[:2] == (0, "one is finished: there is nothing to resume.\n")
+    settings = json.loads(Path("one/settings.json").read_text())  # as a kill before the first checkpoint leaves it
+    Path("one/settings.json").write_text(json.dumps({k: settings[k] for k in ("command", "arguments", "proxflow")}))
+    Path("one/samples.csv").unlink()
+    Path("one/.proxflow-0000-samples.csv").write_text("half")
+    assert call(capsys, "resume", "one")[0] == 0
+    assert Path("one/samples.csv").read_bytes() == made
+    assert not list(Path("one").glob(".proxflow*"))
+    code, _, err = call(capsys, "generate", "a.csv", "--out", "one", "--resume", "--seed", "5", *QUICK)
+    assert code == 2
+    assert "other options" in err
+    Path("one/checkpoint.npz").write_bytes(b"damaged")
+    assert "checkpoint.npz: damaged" in call(capsys, "resume", "one")[2]
+    assert Path("one/samples.csv").read_bytes() == made
+    for words in (["resume", "nowhere"], ["resume", "."]):
+        assert call(capsys, *words)[0] == 2
 
 
 def test_overwrite_never_removes_an_input_nor_a_foreign_folder(here, capsys):
@@ -247,6 +319,13 @@ BAD = {
     "no such option": (["generate", "a.csv", "--bogus"], "bogus"),
     "not a number": (["generate", "a.csv", "--steps", "many"], "--steps"),
     "no such command": (["generat"], "generat"),
+    "no such label": (["generate", "a.csv", "--label", "kind"], "no column 'kind'"),
+    "a label of numbers": (["generate", "a.csv", "--label", "age"], "these are no classes"),
+    "a label in an array": (["generate", "a.npy", "--label", "kind"], "NPZ"),
+    "a gate below real data": (["generate", "a.csv", "--max-copies", "0.01"], "0.05"),
+    "a stream of text": (["generate", "a.csv", "--stream"], "only NPY and Parquet"),
+    "no flow": (["replay", "a.csv", "-n", "3"], "not a fitted flow"),
+    "nothing to replay": (["replay", "a.csv"], "either POINTS"),
     "rerun what": (["rerun", "a.csv"], "a.csv"),
 }
 
@@ -289,7 +368,7 @@ def test_interrupt_saves_what_was_computed_and_says_where(tmp_path):
     started.send_signal(signal.SIGINT)
     _, err = started.communicate(timeout=60)
     assert started.returncode == 2, err
-    assert re.fullmatch(r"proxflow: interrupted after step \d+: .* in run\n", err), err
+    assert re.fullmatch(r"proxflow: interrupted after step \d+: .* in run; proxflow resume run goes on\n", err), err
     step = int(re.search(r"step (\d+)", err)[1])
     assert np.load(tmp_path / "run" / "samples.npy").shape == (400, 8)
     assert len(pd.read_csv(tmp_path / "run" / "history.csv")) == step

@@ -9,7 +9,7 @@ from proxflow import ParticleTransport, nearest_distance
 from proxflow.copies import share_of_copies
 from proxflow.data.toy import moons
 
-RNG = np.random.default_rng(0)
+RNG = np.random.default_rng(1)
 TRAIN = RNG.normal(size=(200, 8))
 SETTINGS = {"steps": 200, "width": 32, "smoothing": 0.0, "n_particles": 200, "random_state": 0}
 
@@ -29,6 +29,7 @@ def test_the_gate_stops_before_the_copies():
     assert "near copies passed 0.1" in gated.stopped_
     assert gated.n_steps_ < free.n_steps_
     assert len(gated.history_["value"]) == gated.n_steps_
+    assert gated.n_steps_ > 0
     steps, shares = zip(*gated.copies_, strict=True)
     assert steps[0] == 0
     assert shares[-1] > 0.1  # the look that stopped it

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from proxflow.advice import recommend
-from proxflow.tail_index import hill_index, tail_of
 from proxflow.defaults import radius
 from proxflow.estimate import divergence
 from proxflow.store import to_json
+from proxflow.tail_index import hill_index, tail_of
 
 
 def student(degrees, shape, rng):

@@ -34,7 +34,7 @@ def test_replay_comes_as_close_as_the_particles():
     fresh, test = pinwheel(300, 1), pinwheel(300, 2)
     fit = ParticleTransport(steps=200, random_state=0, n_particles=300).fit(pinwheel(300, 0))
     start = fit.trajectory_[0][1]
-    assert oracle_ratio(fit.sample(300, method="replay"), fresh, test) < 1.6 < 2.5 < oracle_ratio(start, fresh, test)
+    assert oracle_ratio(fit.sample(300, method="replay"), fresh, test) < 0.85 * oracle_ratio(start, fresh, test)
 
 
 def test_the_budget_thins_the_potentials_and_then_drops_them():
@@ -43,14 +43,14 @@ def test_the_budget_thins_the_potentials_and_then_drops_them():
     assert stride_within(0.004, 1000, 500) == 500
     assert stride_within(0.003, 1000, 500) == 0
     sizes = {}
-    for budget in (1000.0, 0.05, 0.02):
+    for budget in (1000.0, 0.02, 0.01):
         fit = ParticleTransport(**QUICK, memory_budget=budget).fit(DATA)
         leaves = [np.asarray(leaf) for leaf in _leaves(fit._recording.potentials)]
         sizes[budget] = sum(leaf.nbytes for leaf in leaves) / 1e6
         moved = fit.transform(fit.trajectory_[0][1])
         assert np.abs(moved - fit.particles_).mean() < {1000.0: 1e-4}.get(budget, 0.5)
-    assert sizes[0.05] <= 0.05 < sizes[1000.0]
-    assert sizes[0.02] <= 0.02
+    assert sizes[0.02] <= 0.02 < sizes[1000.0]
+    assert sizes[0.01] <= 0.01
 
 
 def _leaves(tree):
@@ -104,7 +104,7 @@ def test_what_cannot_be_saved_is_named(tmp_path):
         pass
 
     fit = ParticleTransport(**QUICK | {"steps": 2, "gamma": Mine(L=1.0, width=8)}).fit(DATA)
-    with pytest.raises(ValueError, match="gamma=Mine.*pickle"):
+    with pytest.raises(ValueError, match=r"gamma=.*Mine.*pickle"):
         fit.save(tmp_path / "flow.npz")
     assert not list(tmp_path.iterdir())
 

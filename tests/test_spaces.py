@@ -186,7 +186,8 @@ class TestConvolutional:
         assert Convolutional(**CONVOLUTIONAL).lipschitz_bound(phi) == pytest.approx(expected)
 
     def test_it_climbs(self):
-        found = [gap(fitted(Convolutional(**CONVOLUTIONAL), n, *IMAGES)[1], *IMAGES) for n in (0, 1, 3, 10, 30)]
+        gamma = Convolutional(**CONVOLUTIONAL | {"hidden": ()})
+        found = [gap(fitted(gamma, n, *IMAGES)[1], *IMAGES) for n in (0, 1, 3, 10, 30)]
         assert np.all(np.diff(found) > 0)
         means = np.linalg.norm(IMAGES[0].mean(axis=0) - IMAGES[1].mean(axis=0))
         assert found[-1] > 0.3 * means
@@ -194,7 +195,7 @@ class TestConvolutional:
     def test_its_first_kernels_lose_no_slope(self):
         # 4 x 4 pixels, 4 channels, then 16: each block of pixels has a channel of its own
         images = single(RNG.normal(size=(9, 16)))
-        gamma = Convolutional((4, 4), channels=(4, 16))
+        gamma = Convolutional((4, 4), channels=(4, 16), hidden=())
         phi = gamma.potential(gamma.init(jax.random.key(0), images, images))
         slopes = np.linalg.norm(heights_and_slopes(phi, images)[1], axis=1)
         assert slopes == pytest.approx(1, abs=1e-5)

@@ -261,6 +261,8 @@ def rerun(
 def resume(run: Annotated[Path, typer.Argument(help="A run's folder.")], as_json: AsJson = False) -> None:
     """Go on with a run that was killed or interrupted: it ends with the same bits as an unbroken one."""
     words = _words_of(run / "settings.json")
+    if words[0] == "augment":
+        raise ValueError(f"{run}: augment keeps no checkpoint, for its flows are short: proxflow rerun {run}.")
     app([*words, "--out", str(run), "--resume", *["--json"] * as_json], standalone_mode=False)
 
 

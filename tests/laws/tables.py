@@ -1,5 +1,10 @@
 """All instances of every kind, by name: a new variant is one row here, and every law is checked for it."""
 
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
 from proxflow.entropies import IPM, KL, Alpha, ChiSquared, JensenShannon, ReverseKL, SquaredHellinger
 from proxflow.flows import ConstantStep, CosineStep, DecayingStep, DivergenceStep, FisherStep, LipschitzStep
 from proxflow.gamma import (
@@ -15,7 +20,9 @@ from proxflow.gamma import (
     Unregularised,
 )
 from proxflow.gamma.symmetric import column_permutations
-from proxflow.targets import LocalMixture, Samples, nearest_neighbours
+from proxflow.spans import Span
+from proxflow.streams import Streamed, open_samples
+from proxflow.targets import Batches, LocalMixture, Samples, nearest_neighbours
 
 # f
 ENTROPIES = {
@@ -92,8 +99,19 @@ def _local_mixture(points, weight=0.5):
     return LocalMixture(points, points[nearest_neighbours(points)[1]], weight)
 
 
-# targets: (points) -> target
-TARGETS = {"samples": Samples, "local mixture": _local_mixture}
+def _on_disk(points):
+    file = Path(tempfile.mkdtemp()) / "points.npy"
+    np.save(file, points)
+    return Streamed.begin(open_samples(file), Span(np.zeros(points.shape[1])), len(points))
+
+
+# targets: (points) -> target that draws as many
+TARGETS = {
+    "samples": Samples,
+    "local mixture": _local_mixture,
+    "batches": lambda points: Batches(points, len(points)),
+    "on disk": _on_disk,
+}
 
 # sources: the kinds `draw_source` knows
 SOURCES = ["gaussian", "uniform", "logistic"]

@@ -212,7 +212,14 @@ class TestTargets:
         assert drawn.shape == POINTS.shape
         assert drawn.dtype == jnp.float32
         assert np.array_equal(drawn, target.draw(jax.random.key(0)))
-        assert np.array_equal(target.points, POINTS)
+
+    @pytest.mark.parametrize("name", TARGETS)
+    def test_a_renewed_target_draws_by_the_key_and_the_step_alone(self, name):
+        target, key = TARGETS[name](POINTS), jax.random.key(0)
+        first, again, later = (target.renewed(key, step).draw(key) for step in (5, 5, 9))
+        assert np.array_equal(first, again)
+        assert first.shape == POINTS.shape
+        assert np.array_equal(first, later) == (name != "on disk")  # what is in memory needs no renewal
 
     def test_mixing_weights_add_to_one_and_keep_the_variance(self):
         # Neighbours at the corners of a simplex: a draw is its own weights.

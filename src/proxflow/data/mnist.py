@@ -128,7 +128,7 @@ def read_mnist(path: str | os.PathLike[str] | None = None) -> tuple[Images, Labe
     >>> file = tempfile.mkdtemp() + "/two.npz"
     >>> np.savez(file, X=np.full((2, 28, 28), 255, np.uint8), y=[3, 8])
     >>> images, labels = read_mnist(file)
-    >>> images.shape, images.max(), labels.tolist()
+    >>> images.shape, float(images.max()), labels.tolist()
     ((2, 784), 1.0, [3, 8])
     """
     if path is None:

@@ -204,7 +204,7 @@ def _pairs(
         label.set_color(colour)
     headline(figure, title)
     if shown < len(first):
-        footnote(figure, [f"the first {shown:,} of {plural(len(first), f'{labels[0]} image')}"])
+        footnote(figure, [f"the first {shown:,} of {plural(len(first), 'pair')}"])
     return figure
 
 
