@@ -65,7 +65,6 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 
 def main(*only: str) -> None:
     """Measure all sections, or those of the modules named, and write them in their places."""
-    texts = _written()
     for title, module, section in SECTIONS:
         name = module.__name__.rsplit(".", 1)[-1]
         if only and name not in only:
@@ -75,6 +74,7 @@ def main(*only: str) -> None:
         print(body, flush=True)
         stamp = f"{date.today()}, {_machine()}."
         about = _text(section.__doc__ or module.__doc__)
+        texts = _written()  # now: another run may have written since this one began
         texts[title] = f"## {title}\n\n`python -m benchmarks.{name}`. {about}\n\n{body}\n{stamp}\n"
         RESULTS.write_text("\n".join([_HEAD, *(texts[t] for t, *_ in SECTIONS if t in texts)]))
 

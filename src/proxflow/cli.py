@@ -346,6 +346,8 @@ def _run(
         typer.echo(
             f"  divergence {value[0]:.4g} -> {value[-1]:.4g} in {transport.n_steps_} steps; {transport.stopped_}"
         )
+    else:
+        typer.echo(f"  not moved: {transport.stopped_}")
     for sentence in result.sentences:
         typer.echo(f"  {sentence}")
     if result.judgement is not None:

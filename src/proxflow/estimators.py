@@ -57,7 +57,8 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     n_particles
         How many particles to move when the source is drawn. None: as many as target samples.
     source
-        "gaussian" (the target's mean and covariance) or "uniform" (its bounding box).
+        "gaussian" (the target's mean and covariance), "uniform" (its bounding box) or "logistic" (its mean and
+        deviations, longer tails).
     steps
         The most steps.
     method
