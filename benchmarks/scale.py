@@ -67,11 +67,23 @@ def _per_step(*arguments: object) -> tuple[float, dict]:
 def growth() -> str:
     """Cost per step against particles and against target samples."""
     rows, first = [], None
-    for particles, samples in ((4096, 20_000), (16_384, 20_000), (65_536, 20_000), (16_384, 200_000), (16_384, 2_000_000)):
+    for particles, samples in (
+        (4096, 20_000),
+        (16_384, 20_000),
+        (65_536, 20_000),
+        (16_384, 200_000),
+        (16_384, 2_000_000),
+    ):
         seconds, long = _per_step(particles, samples)
         first = first or seconds
         rows.append(
-            [f"{particles:,}", f"{samples:,}", f"{seconds:.3f} s", f"{seconds / first:.1f}", f"{long['megabytes']:.0f} MB"]
+            [
+                f"{particles:,}",
+                f"{samples:,}",
+                f"{seconds:.3f} s",
+                f"{seconds / first:.1f}",
+                f"{long['megabytes']:.0f} MB",
+            ]
         )
     return table(["particles", "target samples", "a step", "over the first row", "peak memory"], rows) + (
         "\nReach: 65,536 particles at most 17 times 4,096; flat in target samples.\n"

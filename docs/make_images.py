@@ -77,6 +77,23 @@ def solvers(folder: Path) -> None:
     subprocess.run([sys.executable, str(example), "--out", str(folder / "solvers.png")], check=True)
 
 
+def large(folder: Path) -> None:
+    """Draw the bias of minibatches, and a run that was killed twice."""
+    example = Path(__file__).parents[1] / "examples" / "large_and_long.py"
+    subprocess.run([sys.executable, str(example), "--out", str(folder / "large.png")], check=True)
+
+
+def kept(folder: Path) -> None:
+    """Draw points of a kept flow, digits by their labels, and how new samples become copies."""
+    examples = Path(__file__).parents[1] / "examples"
+    for name, picture in (
+        ("keep_a_flow", "kept.png"),
+        ("labelled_samples", "labels.png"),
+        ("memorisation", "memorisation.png"),
+    ):
+        subprocess.run([sys.executable, str(examples / f"{name}.py"), "--out", str(folder / picture)], check=True)
+
+
 def tails(folder: Path) -> None:
     """Draw survival curves of new samples of heavy tails: of Student's law, and of real times if they are at hand."""
     example = Path(__file__).parents[1] / "examples" / "heavy_tails.py"
@@ -143,7 +160,7 @@ def _stack(files: list[Path], folder: Path) -> None:
 if __name__ == "__main__":
     chosen = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
     chosen.mkdir(parents=True, exist_ok=True)
-    for draw in (potential, particles, digits, augmentation, solvers, tails, sets, pictures):
+    for draw in (potential, particles, digits, augmentation, solvers, large, kept, tails, sets, pictures):
         draw(chosen)
     for file in chosen.glob("*.png"):
         _shrink(file)

@@ -10,7 +10,8 @@ from proxflow import DistilledMap, ParticleTransport, Stopping, oracle_ratio
 from proxflow.arrays import read_arrays, write_arrays
 from proxflow.data.toy import pinwheel
 from proxflow.gamma import GroupSort
-from proxflow.recordings import stride_within
+from proxflow.recordings import record_for
+from proxflow.thinning import kept_steps, record_within
 
 DATA = pinwheel(60, 0)
 QUICK = {"steps": 30, "width": 16, "depth": 2, "updates": 2, "random_state": 0}
@@ -38,10 +39,10 @@ def test_replay_comes_as_close_as_the_particles():
 
 
 def test_the_budget_thins_the_potentials_and_then_drops_them():
-    assert stride_within(1000, 1000, 500) == 1
-    assert stride_within(1.0, 1000, 500) == 2  # 500 steps of 4 kB are 2 MB
-    assert stride_within(0.004, 1000, 500) == 500
-    assert stride_within(0.003, 1000, 500) == 0
+    assert record_for(1000, 1000, 500) == 1
+    assert 240 <= len(kept_steps(record_for(1.0, 1000, 500), 500)) <= 250  # 500 steps of 4 kB are 2 MB
+    assert kept_steps(record_for(0.004, 1000, 500), 500).tolist() == [0]
+    assert record_for(0.003, 1000, 500) == 0
     sizes = {}
     for budget in (1000.0, 0.02, 0.01):
         fit = ParticleTransport(**QUICK, memory_budget=budget).fit(DATA)
@@ -51,6 +52,23 @@ def test_the_budget_thins_the_potentials_and_then_drops_them():
         assert np.abs(moved - fit.particles_).mean() < {1000.0: 1e-4}.get(budget, 0.5)
     assert sizes[0.02] <= 0.02 < sizes[1000.0]
     assert sizes[0.01] <= 0.01
+
+
+@pytest.mark.parametrize("record", [1, 2, 90, 3000, 10**6])
+def test_gaps_grow_and_do_not_depend_on_where_a_run_is_cut(record):
+    kept = kept_steps(record, 500)
+    assert kept[0] == 0
+    assert (np.diff(np.diff(kept)) >= 0).all()
+    assert (kept_steps(record, 200) == kept[kept < 200]).all()
+
+
+def test_as_many_are_kept_as_the_count_allows():
+    for count in (1, 2, 7, 28, 250, 499, 500, 10_000):
+        record = record_within(count, 500)
+        assert len(kept_steps(record, 500)) <= count
+        assert record == 1 or len(kept_steps(record - 1, 500)) > count
+    assert record_within(0.9, 500) == 0
+    assert len(kept_steps(0, 500)) == 0
 
 
 def _leaves(tree):
@@ -156,6 +174,15 @@ def test_labels_survive_a_distilled_map():
     fit = ParticleTransport(**QUICK | {"fixed_columns": 1}).fit(labelled)
     new = fit.distil(100, width=16, depth=1, steps=20).sample(10)
     assert sorted(new[:, 2].tolist()) == [0.0] * 5 + [8.0] * 5
+
+
+def test_the_command_refuses_labels_that_it_cannot_name(tmp_path):
+    from proxflow.cli_replay import replay
+
+    labelled = np.column_stack([DATA, np.arange(60) % 2 * 8.0])
+    ParticleTransport(**QUICK | {"fixed_columns": 1, "steps": 2}).fit(labelled).save(tmp_path / "flow.npz")
+    with pytest.raises(ValueError, match="labelled samples"):
+        replay(tmp_path, n=3)
 
 
 def test_stopping_is_asked_when_a_run_is_resumed():

@@ -30,6 +30,11 @@ def replay(
     if (points is None) == (n is None):
         raise ValueError("give either POINTS to carry or -n, how many new samples to make.")
     fitted = ParticleTransport.load(flow / "flow.npz" if flow.is_dir() else flow)
+    if fitted.fixed_columns:
+        raise ValueError(
+            f"{flow} is of labelled samples, and a flow does not know the names of its classes: use"
+            " LabelledTransport.sample(..., method='replay') in Python, or generate again with another --seed."
+        )
     names = tuple(getattr(fitted, "feature_names_in_", ())) or None
     if points is None:
         moved = fitted.sample(n or 1, random_state=seed, method="replay")

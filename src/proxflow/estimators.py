@@ -20,7 +20,7 @@ from proxflow.flow_files import decoded, encoded, read_flow, span_arrays, span_f
 from proxflow.gamma import Gamma
 from proxflow.notes import way_out_of_overflow
 from proxflow.plan import check_settings, make_plan
-from proxflow.recordings import Recording, floats_per_step, replay, stride_within
+from proxflow.recordings import Recording, floats_per_step, record_for, replay
 from proxflow.sources import draw_labelled_source
 from proxflow.spans import LabelledSpan
 from proxflow.streams import LargeSamples
@@ -73,10 +73,13 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         None: by how sparse they are when the source is drawn, 0 when a source is given.
     scaling
         "columns": divide every column by its standard deviation inside; "none"; "auto": "columns" if one column's
-        deviation is over ten times the median's (mixed units) and there are no bounds. L and `history_` are then
-        in those units.
+        deviation is over ten times the median's (mixed units) and there are no bounds. "signed_log": compress every
+        column by asinh around its median; "auto" does so for columns whose tails leave no variance. L and `history_`
+        are then in those units.
     gamma
-        "auto", "groupsort", "spectral", "unregularised" (L = inf), or a `Gamma`.
+        "auto", "groupsort", "spectral", "convolutional", "cones", "exact", "penalty", "unregularised" (L = inf), or a
+        `Gamma`. "auto" is GroupSort, and behind a blur for images, which are known by `bounds` and a square number of
+        pixels from 14 x 14 on.
     width, depth, updates, learning_rate
         Of the network: units per layer (even), hidden layers, Adam steps per fit, learning rate.
     reverse
@@ -101,7 +104,7 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Stop at the last state whose share of near copies of training samples was not clearly above this; real
         samples have 0.05. None: never.
     memory_budget
-        Megabytes for the potentials that `transform` replays. If they are more, every second, third, ... is kept.
+        Megabytes for the potentials that `transform` replays. If they are more, ever fewer are kept the later the step.
     progress
         Show a progress bar on a terminal.
     random_state
@@ -233,7 +236,7 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if checkpoint is not None:
             keeper, resume = self._checkpointed(checkpoint, checkpoint_seconds, start)
         callbacks = (*watching, *self.callbacks, *([] if keeper is None else [keeper]))
-        run, moved = self._evolve(start, self.seed_, record=self._stride(), callbacks=callbacks, resume=resume)
+        run, moved = self._evolve(start, self.seed_, record=self._kept(), callbacks=callbacks, resume=resume)
         if keeper is not None:
             keeper.write(run)
         self._recorded(run)
@@ -351,7 +354,7 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         }
         header = {
             "class": type(self).__name__, "parameters": parameters, "seed": self.seed_, "steps": self.n_steps_,
-            "stopped": self.stopped_, "every": self._every, "float32": self._dtype == np.float32,
+            "stopped": self.stopped_, "record": self._record, "float32": self._dtype == np.float32,
             "columns": [str(name) for name in getattr(self, "feature_names_in_", ())],
         }  # fmt: skip
         arrays: dict[str, Any] = {
@@ -395,13 +398,13 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             count=len(self.particles_), span=span_from(arrays),
         )  # fmt: skip
         self.settings_ = {**self._plan.settings, "seed": self.seed_}
-        self.n_steps_, self.stopped_, self._every = header["steps"], header["stopped"], header["every"]
+        self.n_steps_, self.stopped_, self._record = header["steps"], header["stopped"], header["record"]
         self.history_ = {name[8:]: series for name, series in arrays.items() if name.startswith("history.")}
         self.trajectory_ = []
         self._recording = None
-        if self._every:
+        if self._record:
             potentials = restored(self._potential_template(), "potentials", arrays, stacked=True)
-            self._recording = Recording(self._plan.flow, potentials, self._sizes(), self._every)
+            self._recording = Recording(self._plan.flow, potentials, self._sizes(), self._record)
         return self
 
     # ------------------------------------------------------------------ the run
@@ -455,7 +458,7 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         free = {"steps", "callbacks", "progress", "random_state", "stop_fisher", "stop_stalled", "max_copies"}
         settings = {name: value for name, value in self.get_params(deep=False).items() if name not in free}
-        mark = fingerprint(self._large or self._samples, start, self.seed_, self._stride(), sorted(settings.items()))
+        mark = fingerprint(self._large or self._samples, start, self.seed_, self._kept(), sorted(settings.items()))
 
         def drawn() -> dict[str, np.ndarray]:
             return {f"trajectory.{step}": points for step, points in self.trajectory_}
@@ -509,16 +512,16 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             potential = jax.eval_shape(pair.variation, few, memory)  # nothing is compiled for a shape
         return (potential,) * METHODS[self.method].stages
 
-    def _stride(self) -> int:
-        """How many steps share one recorded potential, within the memory budget; 0 if none can be kept."""
-        return stride_within(self.memory_budget, floats_per_step(self._potential_template()), self.steps)
+    def _kept(self) -> int:
+        """Which steps' potentials are kept within the memory budget, as `kept_steps` counts; 0 if none can be."""
+        return record_for(self.memory_budget, floats_per_step(self._potential_template()), self.steps)
 
     def _recorded(self, run: Run) -> None:
-        self._every = self._stride()
+        self._record = self._kept()
         self.history_ = run.history
         self._recording = (
-            Recording.of(self._plan.flow, run.potentials, self._sizes(), self._every)
-            if self._every and run.potentials
+            Recording.of(self._plan.flow, run.potentials, self._sizes(), self._record)
+            if self._record and run.potentials
             else None
         )
 

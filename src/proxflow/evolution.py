@@ -23,6 +23,7 @@ from proxflow.flows.base import Flow, Report
 from proxflow.gamma.base import Potential
 from proxflow.progress import Progress
 from proxflow.targets import Samples, Target
+from proxflow.thinning import kept_steps
 
 __all__ = ["Callback", "Run", "Stopping", "begin", "evolve"]
 
@@ -188,7 +189,7 @@ def evolve(
         Called with the run before the first step and after every chunk; one that returns True, or the reason in
         words, stops the run.
     record
-        Keep the potentials of every so-many-th step, to replay the run on other points: 1 keeps all, 0 none.
+        Keep the potentials, to replay the run on other points: 1 of all steps, more of fewer, see `kept_steps`; 0 none.
     progress
         Show a progress bar (on a terminal only).
     resume
@@ -288,8 +289,9 @@ def _take(
         count = sound
         state, memory, rows, sound, broken, potentials = attempt(count)
     if record:
-        kept = [i for i in range(count) if (run.step + i) % record == 0]
-        if kept:
+        kept = kept_steps(record, run.step + count) - run.step
+        kept = kept[kept >= 0]
+        if len(kept):
             run.potentials.append(jax.tree.map(lambda leaf: np.asarray(leaf)[kept], potentials))
     run.state, run.memory, run.step = state, memory, run.step + count
     run.history = {

@@ -144,7 +144,10 @@ def _figures(result: RunResult, target: Data, source: Data | None, folder: RunFo
         _image_figures(result, target, keep)
     # The principal components of columns in mixed units would be the largest column.
     shown = partial(transport.in_units, features_only=True) if train.shape[1] > 3 else np.asarray
-    snapshots, goal = [(step, shown(target.features(cloud))) for step, cloud in transport.trajectory_], shown(train[:_MOST])
+    snapshots, goal = (
+        [(step, shown(target.features(cloud))) for step, cloud in transport.trajectory_],
+        shown(train[:_MOST]),
+    )
     keep(
         "particles.png",
         plots.particles_over_time(snapshots, goal, columns=columns),
