@@ -38,9 +38,9 @@ of_train = np.bincount(labels[train])
 print(f"{len(train)} digits ({', '.join(map(str, of_train))} of each) became {len(flow.particles_)}, labels {way}")
 print(f"named as asked: {judge.score(flow.particles_, flow.labels_):.3f}")
 
-# More of one class, without another fit: fresh source points ride along the stored potentials.
-more, their = flow.sample(40, proportions={classes[0]: 3, classes[1]: 1}, method="replay")
-print(f"{np.sum(their == classes[0])} and {np.sum(their == classes[1])} more by replay,", end=" ")
+# Others in other proportions: the flow again, from fresh source points.
+more, their = flow.sample(40, proportions={classes[0]: 3, classes[1]: 1})
+print(f"{np.sum(their == classes[0])} and {np.sum(their == classes[1])} more,", end=" ")
 print(f"named as asked: {judge.score(more, their):.3f}")
 
 if choice.out:

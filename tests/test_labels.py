@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 from proxflow import LabelledTransport, ParticleTransport
-from proxflow.labels import Labelling
+from proxflow.labels import Labelling, balanced
 from proxflow.proportions import counts_of_classes
 from proxflow.sources import draw_labelled_source
 
@@ -67,6 +67,29 @@ def test_labelled_samples_are_carried_to_their_own_class(labels):
     transport = LabelledTransport(FAST, labels=labels).fit(X, Y, source, codes)
     assert (transport.labels_ == codes).all()
     assert of_its_class(transport.particles_, codes) > 0.9
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_other_shares_than_the_target_s_keep_every_class_pure(given):
+    few = np.r_[0:50, 50:60, 100:110]  # the target is 5 : 1 : 1, the particles are 1 : 1 : 1, or 1 : 5 : 5
+    others = np.r_[0:10, 50:150]
+    source = (X[others] + 2, Y[others]) if given else ()
+    transport = LabelledTransport(FAST, proportions=None if given else "equal").fit(X[few], Y[few], *source)
+    assert of_its_class(transport.particles_, transport.labels_) > 0.9
+    if given:
+        assert (transport.labels_ == Y[others]).all()
+        return
+    points, labels = transport.sample(20, proportions={"virginica": 1})
+    assert set(labels) == {"virginica"}
+    assert of_its_class(points, labels) > 0.9
+
+
+def test_particles_are_added_until_the_shares_are_right():
+    codes = np.repeat(["a", "b"], [75, 25])
+    assert balanced({"a": 75, "b": 25}, codes) == {"a": 75, "b": 25}
+    assert balanced({"a": 7, "b": 3}, codes) == {"a": 7, "b": 3}  # within rounding
+    assert balanced({"a": 10, "b": 10}, codes) == {"a": 30, "b": 10}
+    assert balanced({"a": 0, "b": 10}, codes) == {"a": 30, "b": 10}
 
 
 def test_same_seed_same_bits():

@@ -11,7 +11,8 @@ labels in the potential as in Gu et al. (2024), section 8; Mirza, Osindero, "Con
 Measured on 8 x 8 digits (200 in ten classes -> 400; a classifier trained on others names 98.1 % of real ones): joint
 99.6 % named as asked, W2 ratio 0.97, near copies 0.72; separate 99.5 %, 0.97, 0.90, and five times slower.
 
-Bad at: separate flows of classes with a handful of samples; joint flows of very many classes, one column each.
+Bad at: separate flows of classes with a handful of samples; joint flows of very many classes, one column each, and of
+classes in shares far from the target's, for which particles are moved and dropped.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from proxflow.sources import draw_source
 from proxflow.targets import mixture_weight, nearest_neighbours
 from proxflow.validation import check_choice, check_cloud, check_positive, column_names, seed_from
 
-__all__ = ["LabelledTransport", "Labelling", "check_same_classes", "codes_of"]
+__all__ = ["LabelledTransport", "Labelling", "balanced", "check_same_classes", "codes_of"]
 
 _SEPARATION = 2.0  # of two labels, in radii of the target
 
@@ -208,17 +209,10 @@ class LabelledTransport(BaseEstimator):
         joint = clone(base).set_params(fixed_columns=len(self.classes_))
         if joint.random_state is None:
             joint.set_params(random_state=seed_from(None))
-        start = given
-        if start is None:
-            start = np.empty((len(codes), self._samples.shape[1]))
-            for c in np.unique(codes):
-                of_class = self._samples[self._codes == c]
-                start[codes == c] = draw_source(joint.source, of_class, int((codes == c).sum()), joint.random_state)
-            smoothing = joint.smoothing if joint.smoothing is not None else self._sparsity()
-            joint.set_params(smoothing=smoothing)
-        joint.fit(self._labelling.joined(self._samples, self._codes), self._labelling.joined(start, codes))
+        if given is None:
+            joint.set_params(smoothing=joint.smoothing if joint.smoothing is not None else self._sparsity())
         self.transports_ = {None: joint}
-        return self._labelling.features(joint.particles_)
+        return self._run_joint(joint, codes, given, joint.random_state)
 
     def _sample_joint(
         self, wanted: Mapping[Any, int], random_state: int | None, method: str
@@ -226,18 +220,51 @@ class LabelledTransport(BaseEstimator):
         joint = self.transports_[None]
         seed = (joint.seed_ + 1) % 2**32 if random_state is None else random_state
         labels = np.repeat(list(wanted), list(wanted.values()))
-        start = np.concatenate(
-            [draw_source(joint.source, self._samples[self._codes == c], k, seed) for c, k in wanted.items() if k]
-        )
         if method == "replay":
-            return self.transform(start, labels), labels
-        again = clone(joint).fit(
-            self._labelling.joined(self._samples, self._codes), self._labelling.joined(start, labels)
-        )
-        return self._labelling.features(again.particles_), labels
+            return self.transform(self._drawn(wanted, joint.source, seed), labels), labels
+        return self._run_joint(clone(joint), labels, None, seed), labels
+
+    def _run_joint(
+        self, joint: ParticleTransport, codes: np.ndarray, given: np.ndarray | None, seed: int
+    ) -> np.ndarray:
+        """Fit it to particles of these classes, and to as many more as give the classes the target's shares.
+
+        With other shares some mass would find no target of its class, and go to that of others.
+        """
+        counts = balanced({c: int((codes == c).sum()) for c in self.classes_}, self._codes)
+        moved = np.repeat(self.classes_, [counts[c] for c in self.classes_])
+        if given is None:
+            start = self._drawn(counts, joint.source, seed)
+        else:  # again and again the same rows, which move as one
+            rows = [np.resize(np.flatnonzero(codes == c), counts[c]) for c in self.classes_]
+            start = given[np.concatenate(rows)]
+        joint.fit(self._labelling.joined(self._samples, self._codes), self._labelling.joined(start, moved))
+        ended = self._labelling.features(joint.particles_)
+        particles = np.empty((len(codes), ended.shape[1]))
+        for c in np.unique(codes):
+            particles[codes == c] = ended[moved == c][: (codes == c).sum()]
+        return particles
+
+    def _drawn(self, counts: Mapping[Any, int], kind: str, seed: int) -> np.ndarray:
+        """So many source points of every class, in the classes' order."""
+        drawn = [draw_source(kind, self._samples[self._codes == c], k, seed) for c, k in counts.items() if k]
+        return np.concatenate(drawn)
 
     def _sparsity(self) -> float:
         return mixture_weight(self._samples, nearest_neighbours(self._samples)[0])
+
+
+def balanced(wanted: Mapping[Any, int], codes: np.ndarray) -> dict[Any, int]:
+    """The fewest particles of each class that hold those wanted, with the shares that the classes have in codes (n,).
+
+    As they are, if the shares are right but for rounding.
+    """
+    shares = {c: float(np.mean(codes == c)) for c in wanted}
+    total = sum(wanted.values())
+    if all(abs(count - total * shares[c]) < 1 for c, count in wanted.items()):
+        return dict(wanted)
+    needed = max(count / shares[c] for c, count in wanted.items())
+    return {c: max(count, round(needed * shares[c]), 1) for c, count in wanted.items()}
 
 
 def codes_of(labels: Any, points: np.ndarray, name: str) -> np.ndarray:

@@ -1,14 +1,17 @@
 """Which steps' potentials are kept: all of them, or ever fewer the later.
 
-    gap after step n  =  1 + (record - 1) (n + 1) / 1024, rounded down
+    gap after step n  =  1 + (record - 1) √(n + 1) / 1024, rounded down
 
-A flow covers most of its way in the first steps, and its potential changes more slowly the longer it has run: gaps in
-proportion to the time that has passed lose least. Measured (500 points in the plane, 500 steps, 28 potentials): W2 of
-replayed points 1.3 to 1.8 times that between real samples, 2.6 to 3.7 times with every 18th step kept, 1.2 to 1.7 with
-all. Bad at: sources far away, from which most of the way comes later.
+A flow covers most of its way in the first steps, and its potential changes more slowly the longer it has run.
+Measured (500 steps, 28 potentials; W2 of replayed points over that of real samples): moons 1.30 against 2.70 with
+every 18th step kept, pinwheel 1.62 against 3.63, digits in 64 dimensions 1.59 against 1.60. Gaps in proportion to n
+are no better in the plane and much worse for the digits, 2.00. Bad at: sources far away, from which much of the way
+comes later.
 """
 
 from __future__ import annotations
+
+from math import isqrt
 
 import numpy as np
 
@@ -24,7 +27,7 @@ def kept_steps(record: int, steps: int) -> np.ndarray:
     kept, step = [], 0
     while step < steps:
         kept.append(step)
-        step += 1 + (int(record) - 1) * (step + 1) // _GROWTH
+        step += 1 + (int(record) - 1) * isqrt((step + 1) * _GROWTH**2) // _GROWTH**2
     return np.array(kept, int)
 
 
