@@ -20,7 +20,7 @@ from proxflow.plots.style import ACCENT, INK, PARTICLES, TARGET, bare_axes, head
 from proxflow.targets import Batches
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--quick", action="store_true", help="small and short: to see that it runs")
+parser.add_argument("--quick", action="store_true", help="small and short")
 parser.add_argument("--out", type=Path, help="draw both panels into this PNG file")
 choice = parser.parse_args()
 repeats, steps = (50, 30) if choice.quick else (3000, 300)
@@ -57,10 +57,9 @@ def killer(step):
     return callback
 
 
-settings = {"steps": steps, "stop_stalled": 0, "random_state": 0}
+settings, kills = {"steps": steps, "stop_stalled": 0, "random_state": 0}, [steps // 4, steps // 2]
 unbroken = ParticleTransport(**settings).fit(pinwheel(300, 0))
 file = Path(tempfile.mkdtemp()) / "run.npz"
-kills = [steps // 4, steps // 2]
 for step in kills:
     try:
         ParticleTransport(**settings, callbacks=(killer(step),)).fit(
@@ -69,8 +68,7 @@ for step in kills:
     except Killed:
         print(f"killed at step {step}; on disk: {file.stat().st_size / 1e6:.1f} MB")
 resumed = ParticleTransport(**settings).fit(pinwheel(300, 0), checkpoint=file)
-same = bool((resumed.particles_ == unbroken.particles_).all())
-print(f"the same bits as the unbroken run: {same}")
+print(f"the same bits as the unbroken run: {bool((resumed.particles_ == unbroken.particles_).all())}")
 
 if choice.out is not None:
     figure = new_figure(7.2, 2.8)
@@ -89,4 +87,3 @@ if choice.out is not None:
     headline(figure, "Minibatches, and a run that was killed twice", "line on the left: all samples")
     legend(figure, [("plain; resumed", PARTICLES), ("debiased; unbroken", TARGET)])
     plots.save_figure(figure, choice.out)
-    print(f"{choice.out}: {choice.out.stat().st_size / 1000:.0f} kB")
