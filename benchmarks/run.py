@@ -17,6 +17,8 @@ from benchmarks import (
     kept,
     population,
     quality,
+    safety,
+    scale,
     sets,
     solvers,
     speed,
@@ -56,6 +58,9 @@ SECTIONS = [
     ("Heavy tails: a law on a subspace of R^110", tails, tails.subspace),
     ("Heavy tails: keystrokes", tails, tails.keystrokes),
     ("Sets of low dimension", sets, sets.main),
+    ("Scale: the cost of a step", scale, scale.growth),
+    ("Scale: a million particles, and a target on disk", scale, scale.largest),
+    ("Killed and resumed", safety, safety.main),
     ("Startup", startup, startup.main),
 ]
 
