@@ -3,8 +3,8 @@
     python examples/large_and_long.py [--quick] [--out large.png]
 
 Left: the divergence of one potential, from minibatches of the target of growing size B: on average too large, by
-O(1/B), and by much less after the jackknife. Right: a run that is killed twice and goes on from its checkpoint, on top of an
-unbroken one. Bad at: showing bits. That they are the same is printed.
+O(1/B), and by less after the jackknife. Right: a run that is killed twice and goes on from its checkpoint, on top of
+an unbroken one. Bad at: showing bits. That they are the same is printed.
 """
 
 import argparse

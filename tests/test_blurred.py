@@ -108,6 +108,16 @@ class TestFlow:
         assert {t.settings_["gamma"] for t in (asked, shuffled)} == {"GroupSort"}
 
 
+def test_labels_beside_the_pixels_are_seen_as_they_are():
+    labelled = np.column_stack([BLOBS, 5.0 * (np.arange(60) % 2)])
+    fit = ParticleTransport(**QUICK, fixed_columns=1).fit(labelled)
+    assert fit.settings_["gamma"] == "Blurred(GroupSort)"
+    assert set(fit.particles_[:, -1]) == {0.0, 5.0}
+    seen = np.asarray(blur(jnp.asarray(labelled, jnp.float32), (8, 8, 1), 1.0))
+    np.testing.assert_array_equal(seen[:, -1], labelled[:, -1])
+    np.testing.assert_array_equal(seen[:, :-1], blur(jnp.asarray(BLOBS, jnp.float32), (8, 8, 1), 1.0))
+
+
 class TestConvolutionsByName:
     def test_the_side_is_the_root_of_the_features(self):
         assert named_gamma("convolutional", 2.0, 49).shape == (7, 7, 1)

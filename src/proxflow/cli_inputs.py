@@ -107,8 +107,6 @@ def read_labelled(
     """
     from dataclasses import replace
 
-    import numpy as np
-
     from proxflow.data.arrays import read_labels
     from proxflow.data.frames import read_frame
     from proxflow.labels import Labelling, check_same_classes, codes_of

@@ -127,9 +127,10 @@ def make_plan(
         width=width, depth=p["depth"], updates=p["updates"],
         learning_rate=p["learning_rate"] or default_learning_rate(width),
     )  # fmt: skip
-    image = image_shape(samples) if p["bounds"] is not None and p["gamma"] == "auto" else None
+    looks = p["bounds"] is not None and p["gamma"] == "auto"
+    image = image_shape(samples[:, : -fixed or None]) if looks else None
     if image is not None and isinstance(gamma, GroupSort):
-        gamma = Blurred(gamma, (*image, 1))
+        gamma = Blurred(gamma, (*image, 1), labels=fixed)
     # For a map between two data sets the samples themselves are the goal; for new samples, what lies between.
     batch = p["batch_size"] or default_batch(count, len(samples if large is None else large), span.bend is not None)
     if large is not None and batch is None:

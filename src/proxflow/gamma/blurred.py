@@ -28,7 +28,7 @@ __all__ = ["Blurred", "BlurredPotential", "blur"]
 
 
 def blur(points: Array, shape: tuple[int, int, int], weight: float) -> Array:
-    """B x for every row x of points, shape (n, height · width · channels).
+    """B x for every row x of points, shape (n, height · width · channels + k): the last k columns stay as they are.
 
     Examples
     --------
@@ -36,9 +36,11 @@ def blur(points: Array, shape: tuple[int, int, int], weight: float) -> Array:
     >>> blur(jnp.asarray([[0.0, 4.0, 0.0]]), (1, 3, 1), 1.0).tolist()
     [[1.0, 2.0, 1.0]]
     """
-    images = points.reshape(-1, *shape)
+    count = math.prod(shape)
+    images = points[:, :count].reshape(-1, *shape)
     soft = _soften(_soften(images, 1), 2)
-    return (images + weight * (soft - images)).reshape(points.shape)
+    blurred = (images + weight * (soft - images)).reshape(-1, count)
+    return blurred if points.shape[1] == count else jnp.concatenate([blurred, points[:, count:]], axis=1)
 
 
 def _soften(images: Array, axis: int) -> Array:
@@ -73,6 +75,8 @@ class Blurred(Gamma):
         (height, width) or (height, width, channels) of the images, which come flattened row by row, channels last.
     weight
         w in [0, 1]: 0 leaves the images as they are.
+    labels
+        Columns after the pixels: labels or covariates, which are not blurred.
 
     Raises
     ------
@@ -95,6 +99,7 @@ class Blurred(Gamma):
     gamma: Gamma
     shape: tuple[int, int, int] = eqx.field(static=True, converter=as_shape)
     weight: float = eqx.field(static=True, default=1.0)
+    labels: int = eqx.field(static=True, default=0)
     own_coordinates: ClassVar[bool] = True  # pixels next to each other must stay so
 
     def __check_init__(self) -> None:
@@ -121,7 +126,7 @@ class Blurred(Gamma):
 
     def init(self, key: Array, particles: Array, target: Array) -> Any:
         """Return the state of the Γ behind the blur."""
-        if particles.shape[1] != math.prod(self.shape):
+        if particles.shape[1] != math.prod(self.shape) + self.labels:
             raise ValueError(
                 f"images of shape {self.shape} have {math.prod(self.shape)} numbers, but the data have "
                 f"{particles.shape[1]} columns: pass Blurred(gamma, shape) the shape of your images."
