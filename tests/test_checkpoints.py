@@ -52,6 +52,7 @@ CASES = {
     "a gate": {"max_copies": 0.2, "smoothing": 0.0},
     "thinned potentials": {"memory_budget": 0.001},
     "no potentials": {"memory_budget": 0.0},
+    "the exact potential": {"gamma": "exact", "steps": 8},
     "kernels": {"gamma": "spectral"},
 }
 
@@ -87,7 +88,8 @@ def test_a_killed_run_on_a_file_ends_with_the_same_bits(suffix, tmp_path):
     settings = {"batch_size": 32}
     whole = ParticleTransport(**QUICK | settings).fit(open_samples(data))
     killed(tmp_path / "run.npz", 17, open_samples(data), **settings)
-    again = continued(tmp_path / "run.npz", open_samples(data), **settings)
+    same = data.parent / "." / ".." / data.parent.name / data.name  # another way to say where it is
+    again = continued(tmp_path / "run.npz", open_samples(same), **settings)
     assert (again.particles_ == whole.particles_).all()
 
 
@@ -172,13 +174,27 @@ def test_a_full_disk_costs_the_checkpoint_not_the_run(tmp_path):
     try:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            with pytest.raises(ValueError, match=r"cannot write .*run"):  # the last one, at the end, is an error
-                ParticleTransport(**QUICK | {"steps": 39}).fit(DATA, checkpoint=file, checkpoint_seconds=0)
+            fit = ParticleTransport(**QUICK | {"steps": 39}).fit(DATA, checkpoint=file, checkpoint_seconds=0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, old)
     assert any("The run goes on" in str(warning.message) for warning in told)
     assert file.read_bytes() == stood
+    assert fit.n_steps_ == 39
+    assert (fit.particles_ == ParticleTransport(**QUICK | {"steps": 39}).fit(DATA).particles_).all()
+
+
+@pytest.mark.parametrize("change", [{"step": "x"}, {"step": -5}, {"step": 10**9}, {"stacks": 99}, {"step": 20.5}])
+def test_a_checkpoint_that_is_whole_and_nonsense_counts_as_damaged(change, tmp_path):
+    file = tmp_path / "run.npz"
+    killed(file, 20)
+    header, arrays = read_arrays(file, "checkpoint", 1)
+    write_arrays(
+        file, "checkpoint", 1, {k: v for k, v in (header | change).items() if k[:4] not in ("kind", "form")}, arrays
+    )
+    with pytest.warns(UserWarning, match="Continuing from the one before"):
+        again = continued(file)
+    assert (again.particles_ == ParticleTransport(**QUICK).fit(DATA).particles_).all()
 
 
 # One process imports everything and forks before JAX starts: real processes, really killed, without 20 start-ups.

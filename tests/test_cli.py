@@ -101,6 +101,15 @@ def test_a_kept_flow_makes_and_carries_points(here, capsys):
     code, out, _ = call(capsys, "replay", "one", "-n", "7", "--out", "new.csv")
     assert (code, out) == (0, "7 points of 2 features: new.csv\n")
     assert list(pd.read_csv("new.csv").columns) == ["age", "height"]
+    kept = Path("one/flow.npz").read_bytes()
+    for refused in (
+        ["-n", "7", "--out", "new.csv"],
+        ["-n", "7", "--out", "one/flow.npz"],
+        ["-n", "0", "--out", "z.csv"],
+    ):
+        assert call(capsys, "replay", "one", *refused)[0] == 2
+    assert call(capsys, "replay", "one", "a.csv", "--out", "a.csv", "--overwrite")[0] == 2
+    assert Path("one/flow.npz").read_bytes() == kept
     assert call(capsys, "replay", "one/flow.npz", "b.csv", "--out", "moved.npy")[0] == 0  # columns in another order
     from proxflow import ParticleTransport
 
@@ -324,6 +333,10 @@ BAD = {
     "a label in an array": (["generate", "a.npy", "--label", "kind"], "NPZ"),
     "a gate below real data": (["generate", "a.csv", "--max-copies", "0.01"], "0.05"),
     "a stream of text": (["generate", "a.csv", "--stream"], "only NPY and Parquet"),
+    "a stream with a label": (["generate", "a.npy", "--stream", "--label", "y"], "no --label"),
+    "a resumption of nothing": (["generate", "a.csv", "--resume"], "needs --out"),
+    "no room for a flow": (["generate", "a.csv", "--keep-flow", "0"], "positive number of megabytes"),
+    "bounds beside the data": (["generate", "a.csv", "--bounds", "50,60"], "leave out the whole target"),
     "no flow": (["replay", "a.csv", "-n", "3"], "not a fitted flow"),
     "nothing to replay": (["replay", "a.csv"], "either POINTS"),
     "rerun what": (["rerun", "a.csv"], "a.csv"),

@@ -41,6 +41,11 @@ def test_a_limit_of_one_never_stops():
     assert gated.n_steps_ == 30
 
 
+def test_rows_that_come_twice_do_not_blind_the_gate():
+    twice = np.repeat(TRAIN[:60], 3, axis=0)
+    assert "near copies passed" in ParticleTransport(**SETTINGS, max_copies=0.1).fit(twice).stopped_
+
+
 @pytest.mark.parametrize("limit", [0.0, 0.01, 1.5, "0.1", -1])
 def test_a_limit_out_of_range_is_named(limit):
     with pytest.raises(ValueError, match="max_copies"):

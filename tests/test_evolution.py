@@ -150,9 +150,7 @@ def test_recorded_potentials_are_one_per_step(clouds):
 def test_thinned_potentials_are_those_of_the_steps_that_are_kept(clouds):
     all_of_them = evolve(FLOW, PAIR, *clouds, steps=11, key=KEY, record=1).potentials
     thinned = evolve(FLOW, PAIR, *clouds, steps=11, key=KEY, record=400).potentials
-    every, some = (
-        np.concatenate([jax.tree.leaves(stack)[0] for stack in stacks]) for stacks in (all_of_them, thinned)
-    )
+    every, some = (np.concatenate([jax.tree.leaves(stack)[0] for stack in stacks]) for stacks in (all_of_them, thinned))
     assert 1 < len(some) < 11
     np.testing.assert_array_equal(some, every[kept_steps(400, 11)])
 

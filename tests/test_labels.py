@@ -114,6 +114,8 @@ BAD = {
     "labels of another length": (lambda: (X, Y[:9]), r"shape \(150,\), got \(9,\)"),
     "a missing label": (lambda: (X, np.where(np.arange(150) == 4, np.nan, NUMBERS)), "no label in row 4"),
     "a missing text": (lambda: (X, np.array([*Y[:149], None], object)), "no label in row 149"),
+    "numbers and text": (lambda: (X, np.array(["1", 1] * 75, object)), "numbers and text are mixed"),
+    "dates": (lambda: (X, np.full(150, np.datetime64("2024-01-01"))), "dates are no classes"),
     "a class of one": (lambda: (X, np.array(["rare", *Y[1:]])), "class .*'rare'.* has one sample only"),
     "a source without labels": (lambda: (X, Y, X), "source_labels"),
     "labels without a source": (lambda: (X, Y, None, Y), "without a source"),

@@ -87,6 +87,7 @@ SETTINGS = {
     "no potentials": {"memory_budget": 0.0},
     "compressed columns": {"scaling": "signed_log"},
     "labels": {"fixed_columns": 1},
+    "the exact potential": {"gamma": "exact"},
 }
 
 
@@ -143,8 +144,25 @@ def test_files_that_are_no_flows_are_refused(tmp_path, fitted):
     file.write_bytes(content)
     header, arrays = read_arrays(file, "fitted flow", 1)
     rest = {k: v for k, v in header.items() if k not in ("kind", "format")}
-    for change in ({"parameters": {"gamma": {"class": "os", "fields": {}}}}, {"parameters": {"nothing": 1}}):
+
+    def f(name, **fields):
+        return {"parameters": {"f": {"class": name, "fields": fields}}}
+
+    nonsense = [
+        f("os"), f("open_samples", path=str(file)), f("wasserstein", x=[[0]], y=[[1]]), {"parameters": {"nothing": 1}},
+        {"parameters": {"depth": 10**7}}, {"steps": "a"}, {"record": -1}, {"columns": ["a"]}, {"seed": 1.5},
+        {"parameters": {"bounds": [1, 0]}},
+    ]  # fmt: skip
+    for change in nonsense:
         write_arrays(file, "fitted flow", 1, rest | change, arrays)
+        with pytest.raises(ValueError, match="not a flow that can be read"):
+            ParticleTransport.load(file)
+    for name, array in {"samples": np.zeros(3), "particles": np.zeros((4, 9)), "history.value": np.zeros(2)}.items():
+        write_arrays(file, "fitted flow", 1, rest, arrays | {name: array})
+        with pytest.raises(ValueError, match="not a flow that can be read"):
+            ParticleTransport.load(file)
+    for name in (name for name in arrays if name.startswith("potentials.")):
+        write_arrays(file, "fitted flow", 1, rest, arrays | {name: arrays[name][:-1]})
         with pytest.raises(ValueError, match="not a flow that can be read"):
             ParticleTransport.load(file)
 

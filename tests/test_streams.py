@@ -45,6 +45,11 @@ def test_a_flow_reaches_a_target_on_disk(file):
     assert transport.sample(10).shape == (10, 3)
 
 
+def test_rows_to_look_at_are_distinct(file):
+    drawn = open_samples(file).distinct(900, np.random.default_rng(0))
+    assert len(np.unique(drawn, axis=0)) == len(drawn) > 400
+
+
 def test_columns_of_parquet_can_be_chosen(tmp_path):
     frame = pd.DataFrame({"a": [1.0, 2.0], "b": [3, 4], "name": ["x", "y"]})
     frame.to_parquet(tmp_path / "t.parquet")

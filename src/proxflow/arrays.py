@@ -95,7 +95,8 @@ def restored(template: Any, name: str, arrays: Mapping[str, np.ndarray], *, stac
 
     expected, structure = jax.tree.flatten(template)
     stored = [arrays.get(f"{name}.{i}") for i in range(len(expected))]
-    for mine, theirs in zip(expected, stored, strict=True):
+    for leaf, theirs in zip(expected, stored, strict=True):
+        mine = leaf if hasattr(leaf, "shape") else np.asarray(leaf)
         shape = None if theirs is None else theirs.shape[1:] if stacked else theirs.shape
         if theirs is None or shape != mine.shape or theirs.dtype != mine.dtype:
             raise ValueError(f"its {name} belongs to other settings or data")

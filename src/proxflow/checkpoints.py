@@ -26,7 +26,7 @@ import numpy as np
 from proxflow.arrays import Damaged, leaves, read_arrays, restored, write_arrays
 from proxflow.evolution import Run
 
-__all__ = ["Checkpoint", "fingerprint", "read_checkpoint", "remove_checkpoints", "write_checkpoint"]
+__all__ = ["Checkpoint", "any_checkpoint", "fingerprint", "read_checkpoint", "remove_checkpoints", "write_checkpoint"]
 
 _KIND, _FORMAT = "checkpoint", 1
 _SHARE = 20  # of the run's time that writing may take is one over this
@@ -126,15 +126,31 @@ def _read(file: Path, template: Run, mark: str, potential: Any) -> tuple[Run, di
         history = {name: arrays[f"history.{name}"] for name in template.history}
         stacks = [restored(potential, f"potentials.{index}", arrays, stacked=True) for index in range(header["stacks"])]
         run = Run(
-            jax.device_put(restored(template.state, "state", arrays)),
-            jax.device_put(restored(template.memory, "memory", arrays)),
+            _as_in(template.state, restored(template.state, "state", arrays)),
+            _as_in(template.memory, restored(template.memory, "memory", arrays)),
             jax.random.wrap_key_data(jax.numpy.asarray(arrays["key"])),
             header["step"], history, header["stopped"], stacks,
         )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as problem:
-        raise ValueError(f"{file}: not a checkpoint of this run ({problem}).") from None
+        if not (isinstance(run.step, int) and 0 <= run.step == len(run.history["value"])):
+            raise ValueError(f"step {run.step!r}")
+        if not all(series.ndim == 1 and series.dtype.kind == "f" for series in run.history.values()):
+            raise ValueError("its history")
+    except (KeyError, TypeError, ValueError, IndexError) as problem:
+        raise Damaged(f"{file}: damaged ({problem}).") from None
     extras = {name.removeprefix("extra."): array for name, array in arrays.items() if name.startswith("extra.")}
     return run, extras
+
+
+def _as_in(template: Any, tree: Any) -> Any:
+    """The stored leaves as what they were: JAX arrays, NumPy arrays (of float64, too), or plain numbers."""
+    import jax
+
+    def alike(leaf: Any, stored: Any) -> Any:
+        if isinstance(leaf, jax.Array):
+            return jax.device_put(stored)
+        return stored if isinstance(leaf, np.ndarray) else stored.item()
+
+    return jax.tree.map(alike, template, tree)
 
 
 def _previous(file: Path) -> Path:
@@ -167,8 +183,11 @@ class Checkpoint:
 
     def __call__(self, run: Run) -> None:
         """Write if it is time."""
-        if time.monotonic() < self._due:
-            return
+        if time.monotonic() >= self._due:
+            self.write_or_warn(run)
+
+    def write_or_warn(self, run: Run) -> None:
+        """Write now; a refusal of the system is a warning, for the run itself is not harmed."""
         try:
             self.write(run)
         except ValueError as problem:
@@ -181,6 +200,12 @@ class Checkpoint:
         write_checkpoint(self._path, run, self._mark, self._extras())
         finished = time.monotonic()
         self._due = finished + (max(self._pause, _SHARE * (finished - started)) if self._pause else 0.0)
+
+
+def any_checkpoint(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a checkpoint, or the one before it."""
+    file = Path(path)
+    return any(name.exists() for name in (file, file.with_name(f"{file.stem}.next{file.suffix}"), _previous(file)))
 
 
 def remove_checkpoints(path: str | os.PathLike[str]) -> None:

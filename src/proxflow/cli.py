@@ -163,6 +163,8 @@ def generate(
     """New samples from the distribution of the samples in DATA, with pictures and numbers."""
     arguments = _given(locals())
     if stream:
+        if label is not None or key is not None or (columns is not None and data.suffix.lower() == ".npy"):
+            raise ValueError("--stream reads samples only: no --label, no --key, and --columns of Parquet files only.")
         table = read_large(data, columns, image)
     elif label is not None:
         table = read_labelled(data, label, columns, key, image)
@@ -171,6 +173,8 @@ def generate(
     heldout = () if test is None else (read_like(test, table, data, key, columns),)
     if n is not None and n < 1:
         raise ValueError(f"-n must be a positive whole number, got {n}.")
+    if keep_flow is not None and keep_flow <= 0:
+        raise ValueError(f"--keep-flow must be a positive number of megabytes, got {keep_flow:g}.")
     transport = _transport(
         labels=table.labels, n_particles=max(n or 0, len(table.values)), source=source, max_copies=max_copies,
         f=f, alpha=alpha, L=L, steps=steps, seed=seed, method=method, step_size=step_size, smoothing=smoothing,
@@ -321,12 +325,15 @@ def _run(
 ) -> None:  # fmt: skip
     from proxflow.runs import finish, run_transport
     from proxflow.store import to_json
+    from proxflow.validation import check_inside
 
     started = time.perf_counter()
     transport.check_settings()  # before anything is written
+    check_inside(target.values, transport.bounds)
     folder = _folder(choices, out, overwrite, resume)
     if folder is None:
-        typer.echo(f"{out} is finished: there is nothing to resume.")
+        said = f"{out} is finished: there is nothing to resume."
+        typer.echo(to_json({"out": str(out), "finished": True}) if as_json else said)
         return
     settings = choices.settings()
     result = run_transport(transport, target, folder=folder, settings=settings, source=source, **options)
@@ -358,14 +365,18 @@ def _run(
 
 def _folder(choices: _Choices, out: Path | None, overwrite: bool, resume: bool) -> RunFolder | None:
     """The folder to write: new, or that of a run to go on with; None if that run is finished."""
+    from proxflow.checkpoints import any_checkpoint
     from proxflow.store import RunFolder, default_name, read_json
 
+    if resume and out is None:
+        raise ValueError("--resume needs --out, the folder of the run to go on with.")
     if resume and out is not None and (out / "settings.json").exists():
         folder = RunFolder.reopen(out)
         earlier = read_json(out / "settings.json")
         if earlier.get("command") != choices.command or earlier.get("arguments") != choices.arguments:
             raise ValueError(f"{out} holds a run with other options: proxflow resume {out} goes on with its own.")
-        return None if "stopped" in earlier and not folder.checkpoint.exists() else folder
+        ended = "stopped" in earlier and "interrupted" not in str(earlier["stopped"])
+        return None if ended and not any_checkpoint(folder.checkpoint) else folder
     inputs = [choices.arguments[name] for name in ("data", "source", "target", "test") if choices.arguments.get(name)]
     return RunFolder.create(out or default_name(choices.command), overwrite=overwrite, inputs=inputs)
 

@@ -44,6 +44,7 @@ def augment(
         raise ValueError(f"-n must be a positive whole number, got {n}.")
     frame = read_frame(data)
     left_out = [name.strip() for name in drop.split(",")] if drop else []
+    n = len(frame) if n is None and "=" not in balance else n
     shares = balance if "=" not in balance else _counts(balance, frame, label)
     arguments = {
         "data": str(data.absolute()), "n": n, "label": label, "balance": balance, "drop": drop, "limits": limits,

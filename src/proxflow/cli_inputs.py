@@ -94,8 +94,9 @@ def read_large(path: Path, columns: str | None, image: str | None) -> Data:
     from proxflow.streams import open_samples
 
     large = open_samples(path, None if columns is None else [name.strip() for name in columns.split(",")])
-    few = large.some(min(len(large), _SHOWN_OF_LARGE), np.random.default_rng(0))
-    return Data(few, large.columns, large.columns is None, (few.shape[1],), _image(image, few.shape[1], ()), large)
+    few = large.distinct(min(len(large), _SHOWN_OF_LARGE), np.random.default_rng(0))
+    shape = large.event_shape
+    return Data(few, large.columns, large.columns is None, shape, _image(image, few.shape[1], shape), large)
 
 
 def read_labelled(
@@ -113,6 +114,8 @@ def read_labelled(
     from proxflow.runs import LabelColumn
 
     if path.suffix.lower() == ".npz":
+        if label == "samples":
+            raise ValueError(f"{path}: the output keeps the points under 'samples': call the labels something else.")
         codes = _classes(path, label, read_labels(str(path), label))
         data = read(path, columns, key, image, minimum=2 if like is None else 1)
     elif path.suffix.lower() == ".npy":

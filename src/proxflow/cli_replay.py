@@ -20,6 +20,7 @@ def replay(
     seed: Seed = 0,
     columns: Columns = None,
     key: Key = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier file --out.")] = False,
 ) -> None:
     """Carry POINTS along a fitted flow, or make new samples with it, far faster than another run."""
     import pandas as pd
@@ -27,6 +28,13 @@ def replay(
     from proxflow.data.tables import write_table
     from proxflow.estimators import ParticleTransport
 
+    for read_file in (flow, flow / "flow.npz", points):
+        if read_file is not None and read_file.exists() and out.resolve() == read_file.resolve():
+            raise ValueError(f"--out {out} is the file to be read: choose another.")
+    if out.exists() and not overwrite:
+        raise ValueError(f"{out} exists: choose another --out or pass --overwrite.")
+    if n is not None and n < 1:
+        raise ValueError(f"-n must be a positive whole number, got {n}.")
     if (points is None) == (n is None):
         raise ValueError("give either POINTS to carry or -n, how many new samples to make.")
     fitted = ParticleTransport.load(flow / "flow.npz" if flow.is_dir() else flow)

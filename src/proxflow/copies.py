@@ -50,7 +50,8 @@ class CopyGate:
 
     def __init__(self, limit: float, train: np.ndarray, positions: Callable[[Any], np.ndarray]) -> None:
         self._limit, self._train, self._positions = limit, train, positions
-        self._real = nearest_distance(train, train, skip_self=True)
+        alike = np.unique(train, axis=0)  # of rows that come twice the distance says nothing
+        self._real = nearest_distance(alike, alike, skip_self=True) if len(alike) > 1 else np.zeros(1)
         self._sound: tuple[Any, ...] | None = None
         self.shares: list[tuple[int, float]] = []
 

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from proxflow.arrays import restored
 from proxflow.entropies import Entropy
-from proxflow.flow_files import decoded, encoded, read_flow, span_arrays, span_from, write_flow
+from proxflow.flow_files import check_flow, decoded, encoded, read_flow, span_arrays, span_from, write_flow
 from proxflow.gamma import Gamma
 from proxflow.notes import way_out_of_overflow
 from proxflow.plan import check_settings, make_plan
@@ -237,11 +237,11 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             keeper, resume = self._checkpointed(checkpoint, checkpoint_seconds, start)
         callbacks = (*watching, *self.callbacks, *([] if keeper is None else [keeper]))
         run, moved = self._evolve(start, self.seed_, record=self._kept(), callbacks=callbacks, resume=resume)
-        if keeper is not None:
-            keeper.write(run)
         self._recorded(run)
         self.particles_ = moved.astype(self._dtype)
         self.history_, self.n_steps_, self.stopped_ = run.history, run.step, run.stopped
+        if keeper is not None:
+            keeper.write_or_warn(run)
         if "interrupted" in run.stopped or "non-finite" in run.stopped:
             way_out = f" {way_out_of_overflow(self.settings_)}" if "non-finite" in run.stopped else ""
             warnings.warn(
@@ -383,15 +383,20 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             raise ValueError(f"{os.fspath(path)}: not a flow that can be read ({problem}).") from None
 
     def _restore(self, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> ParticleTransport:
+        check_flow(header, arrays)
         self.set_params(**{name: decoded(value) for name, value in header["parameters"].items()})
+        self.check_settings()
         self.random_state = self.seed_ = int(header["seed"])
         self._samples, self._given = arrays["samples"], arrays.get("given")
         self._dtype = np.float32 if header["float32"] else np.float64
         self.n_features_in_ = self._samples.shape[1]
+        if len(header["columns"]) not in (0, self.n_features_in_):
+            raise ValueError("names of another number of columns")
         if header["columns"]:
             self.feature_names_in_ = np.array(header["columns"], object)
         self.particles_ = arrays["particles"]
         start = self._samples if self._given is None else self._given
+        self._count = len(self.particles_)
         # The span as it was: another machine's singular vectors may differ in sign from those potentials know.
         self._plan = make_plan(
             self.get_params(deep=False), self._samples, start, drawn=self._given is None,
@@ -402,7 +407,7 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.history_ = {name[8:]: series for name, series in arrays.items() if name.startswith("history.")}
         self.trajectory_ = []
         self._recording = None
-        if self._record:
+        if self._record and self.n_steps_:
             potentials = restored(self._potential_template(), "potentials", arrays, stacked=True)
             self._recording = Recording(self._plan.flow, potentials, self._sizes(), self._record)
         return self
@@ -415,7 +420,7 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if large is None:
             samples = self._read(target, "target", reset=True)
         else:  # what the defaults are chosen from
-            samples = large.some(min(len(large), _LOOKED_AT), np.random.default_rng(0))
+            samples = large.distinct(min(len(large), _LOOKED_AT), np.random.default_rng(0))
             self._read(samples, "target", reset=True)
         given = None if source is None else check_cloud(source, "source", columns=column_names(source), minimum=1)
         if given is not None:
@@ -430,6 +435,7 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             else given
         )
         self._given, self._samples, self._large = given, samples, large
+        self._count = len(start)
         self._plan = make_plan(
             self.get_params(deep=False), samples, start, drawn=given is None, count=len(start), large=large
         )
@@ -503,7 +509,11 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         from proxflow.flows import METHODS
 
         pair, few = self._plan.divergence, self._plan.target.points[:2]
-        memory = pair.gamma.init(jax.random.key(0), few, few)
+        if pair.gamma.on_host:  # its potentials know every sample
+            particles = np.broadcast_to(np.asarray(few[:1]), (self._count, few.shape[1]))
+            memory = pair.gamma.init(jax.random.key(0), jax.numpy.asarray(particles), self._plan.target.points)
+        else:
+            memory = pair.gamma.init(jax.random.key(0), few, few)
         if not pair.reverse:
             potential: Any = pair.gamma.potential(memory)
         elif pair.gamma.on_host:

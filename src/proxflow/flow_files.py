@@ -18,11 +18,14 @@ import numpy as np
 
 from proxflow.arrays import leaves, read_arrays, write_arrays
 from proxflow.compression import Compression
+from proxflow.gamma.base import Gamma
 from proxflow.spans import LabelledSpan, Span
+from proxflow.thinning import kept_steps
 
-__all__ = ["decoded", "encoded", "read_flow", "span_arrays", "span_from", "write_flow"]
+__all__ = ["check_flow", "decoded", "encoded", "read_flow", "span_arrays", "span_from", "write_flow"]
 
 _KIND, _FORMAT = "fitted flow", 1
+_DEEPEST = 1000  # layers
 
 
 def write_flow(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
@@ -36,6 +39,23 @@ def write_flow(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: 
 def read_flow(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Read what `write_flow` wrote, pytrees as numbered leaves."""
     return read_arrays(path, _KIND, _FORMAT)
+
+
+def check_flow(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError for arrays that do not fit each other: a file may be whole and still nonsense."""
+    samples, steps = arrays["samples"], header["steps"]
+    tables = [samples, arrays["particles"], *([arrays["given"]] if "given" in arrays else [])]
+    if any(t.ndim != 2 or t.shape[1:] != samples.shape[1:] or 0 in t.shape or t.dtype.kind != "f" for t in tables):
+        raise ValueError("samples and particles of unlike shapes")
+    if not all(isinstance(header[name], int) and header[name] >= 0 for name in ("steps", "record", "seed")):
+        raise ValueError("steps, record and seed must be whole numbers")
+    if not all(series.shape == (steps,) for name, series in arrays.items() if name.startswith("history.")):
+        raise ValueError("a history of another length than the run")
+    if header["parameters"].get("depth", 1) > _DEEPEST:
+        raise ValueError("a network beyond belief")
+    kept = len(kept_steps(header["record"], steps))
+    if any(leaf.ndim < 1 or len(leaf) != kept for name, leaf in arrays.items() if name.startswith("potentials.")):
+        raise ValueError("potentials of another number of steps than the run")
 
 
 def span_arrays(span: Span | LabelledSpan) -> dict[str, np.ndarray]:
@@ -75,6 +95,10 @@ def encoded(value: Any, name: str) -> Any:
     raise ValueError(f"{name}={value!r:.60} cannot be written to a file; pickle the estimator to keep it.")
 
 
+def _is_part(known: type) -> bool:
+    return issubclass(known, Gamma) or known.__module__ in ("proxflow.entropies", "proxflow.renyi")
+
+
 def decoded(value: Any) -> Any:
     """Return a parameter from its plain form."""
     import proxflow
@@ -84,7 +108,10 @@ def decoded(value: Any) -> Any:
     if isinstance(value, dict) and "array" in value:
         return np.asarray(value["array"], value["dtype"])
     if isinstance(value, dict):
-        if value.get("class") not in proxflow.__all__:
-            raise ValueError(f"unknown class {value.get('class')!r}")
-        return getattr(proxflow, value["class"])(**{name: decoded(part) for name, part in value["fields"].items()})
+        name = value.get("class")
+        known = getattr(proxflow, name) if name in proxflow.__all__ else None
+        # Nothing but an entropy or a space is made from a file, whatever it asks for.
+        if not (isinstance(known, type) and dataclasses.is_dataclass(known) and _is_part(known)):
+            raise ValueError(f"unknown class {name!r}")
+        return known(**{field: decoded(part) for field, part in value["fields"].items()})
     return float(value) if value in ("inf", "-inf") else value

@@ -135,7 +135,7 @@ class LabelledTransport(BaseEstimator):
             raise ValueError(f"class {lonely!r} has one sample only: at least 2 are needed. Leave it out, or merge it.")
         base = clone(self.transport or ParticleTransport())
         if self.random_state is not None:
-            base.set_params(random_state=self.random_state)
+            base.set_params(random_state=seed_from(self.random_state))
         self._samples, self._codes = samples, codes
         if source is None:
             if source_labels is not None:
@@ -270,9 +270,11 @@ def balanced(wanted: Mapping[Any, int], codes: np.ndarray) -> dict[Any, int]:
 def codes_of(labels: Any, points: np.ndarray, name: str) -> np.ndarray:
     """Return the classes of points (n, d) as an array (n,) of numbers or text, or say which are missing."""
     codes = np.asarray(labels)
+    if codes.dtype.kind in "mM":
+        raise ValueError(f"{name}: dates are no classes. Turn them into text, such as the year.")
     if codes.dtype == object:
         missing = [i for i, c in enumerate(codes.ravel()) if c is None or c != c]
-        codes = codes.astype(str) if not missing else codes
+        codes = codes if missing else _plain(codes.tolist(), name)
     else:
         missing = [] if codes.dtype.kind != "f" else np.flatnonzero(np.isnan(codes.ravel())).tolist()
     if codes.shape != (len(points),):
@@ -280,6 +282,14 @@ def codes_of(labels: Any, points: np.ndarray, name: str) -> np.ndarray:
     if missing:
         raise ValueError(f"{name}: no label in row {missing[0]} ({len(missing)} in all). Drop those rows.")
     return codes
+
+
+def _plain(values: list[Any], name: str) -> np.ndarray:
+    """Objects as the numbers or the text that they are."""
+    if len({isinstance(value, str) for value in values}) > 1:
+        raise ValueError(f"{name}: numbers and text are mixed; make all of them text.")
+    plain = np.asarray(values)
+    return plain if plain.dtype.kind in "biufU" else np.asarray([str(value) for value in values])
 
 
 def check_same_classes(target: np.ndarray, source: np.ndarray) -> None:

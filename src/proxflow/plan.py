@@ -34,7 +34,7 @@ from proxflow.sources import SOURCES
 from proxflow.spans import LabelledSpan, Span, affine_span, column_scales
 from proxflow.streams import LargeSamples, Streamed
 from proxflow.targets import Target
-from proxflow.validation import check_choice, check_positive, check_slope
+from proxflow.validation import check_choice, check_inside, check_positive, check_slope
 
 __all__ = ["Plan", "check_settings", "make_plan"]
 
@@ -146,6 +146,7 @@ def make_plan(
         raise ValueError(f"the target's spread is {size:.1e}: too small for float32. Use another unit.")
     rule = DivergenceStep(p["step_share"], size) if p["step_size"] is None else ConstantStep(p["step_size"])
     low, high = (-math.inf, math.inf) if p["bounds"] is None else (float(b) for b in p["bounds"])
+    check_inside(samples[:, : -fixed or None], p["bounds"])
     f = entropy(p["f"], p["alpha"])
     network = getattr(gamma, "gamma", gamma)
     settings = {

@@ -29,7 +29,7 @@ _BLOCK = 65536  # points at a time
 
 def floats_per_step(potentials: Any) -> int:
     """Return how many numbers one step's potentials are."""
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(potentials))
+    return sum(math.prod(getattr(leaf, "shape", ())) for leaf in jax.tree.leaves(potentials))
 
 
 def record_for(budget: float, floats_per_step: int, steps: int) -> int:

@@ -75,6 +75,7 @@ class Data:
         rows = np.asarray(self.features(particles))
         if self.labels is not None:
             codes = self.labels.labelling.codes(particles)
+            codes = codes.astype(str) if codes.dtype.kind == "b" else codes
             if self.is_array:
                 folder.arrays(
                     {"samples": rows.reshape(len(rows), *(self.event_shape or (-1,))), self.labels.name: codes}
@@ -192,6 +193,7 @@ def run_transport(
 def finish(folder: RunFolder) -> None:
     """All is written: the run need not be kept for a resumption any more."""
     remove_checkpoints(folder.checkpoint)
+    folder.tidy()
 
 
 def _sentences(result: RunResult, target: Data, source: Data | None, trial: bool) -> list[str]:

@@ -217,7 +217,7 @@ class RunFolder:
 
     @classmethod
     def reopen(cls, path: str | os.PathLike[str]) -> RunFolder:
-        """Open an earlier run's folder to go on in it; what a kill left half written is removed.
+        """Open an earlier run's folder to go on in it.
 
         Raises
         ------
@@ -228,10 +228,14 @@ class RunFolder:
         if not _is_run(folder):
             raise ValueError(f"{folder}: not the folder of a run: it has no settings.json of one.")
         with named_failure(path):
-            for file in folder.glob(f"{TEMPORARY}*"):
-                file.unlink()
             tempfile.TemporaryFile(dir=folder).close()
         return cls(folder)
+
+    def tidy(self) -> None:
+        """Remove what kills left half written. At the end of a run: before, another process may be writing here."""
+        for file in self.path.glob(f"{TEMPORARY}*"):
+            with contextlib.suppress(OSError):
+                file.unlink()
 
     @property
     def checkpoint(self) -> Path:

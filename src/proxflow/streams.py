@@ -36,15 +36,23 @@ _POOL_ROWS = 65536
 class LargeSamples:
     """Samples in a NPY or Parquet file, shape (n, d), drawn from without reading it whole. Made by `open_samples`."""
 
-    def __init__(self, path: str, shape: tuple[int, int], columns: tuple[str, ...] | None, reader: Any) -> None:
+    def __init__(
+        self, path: str, shape: tuple[int, int], columns: tuple[str, ...] | None, reader: Any,
+        event_shape: tuple[int, ...] | None = None,
+    ) -> None:  # fmt: skip
         self.path, self.shape, self.columns, self._reader = path, shape, columns, reader
+        self.event_shape = event_shape or (shape[1],)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __repr__(self) -> str:
         status = os.stat(self.path)  # a changed file is another one
-        return f"LargeSamples({self.path!r}, {self.shape}, {status.st_size}, {status.st_mtime_ns})"
+        return f"LargeSamples({os.path.realpath(self.path)!r}, {self.shape}, {status.st_size}, {status.st_mtime_ns})"
+
+    def distinct(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw at most so many rows, no two alike: to look at, and to hold some of them out."""
+        return rng.permutation(np.unique(self.some(count, rng), axis=0))
 
     def some(self, count: int, rng: np.random.Generator) -> np.ndarray:
         """Draw rows with replacement, as float64 of shape (count, d).
@@ -103,17 +111,19 @@ def _open_npy(file: str) -> LargeSamples:
         array = np.load(file, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise ValueError(f"cannot read {file}: {error.strerror or error}.") from None
-    except ValueError:
+    except (ValueError, EOFError):
         raise ValueError(f"{file}: not a whole NPY file.") from None
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{file}: not a whole NPY file but NPZ, which cannot be read in parts.")
     if array.dtype.kind not in "biuf" or array.ndim < 1:
-        raise ValueError(f"{file}: holds values of type {array.dtype}, not an array of real numbers.")
+        raise ValueError(f"{file}: {array.dtype} of shape {array.shape} is not an array of real numbers.")
     width = int(np.prod(array.shape[1:]))
 
     def read(count: int, rng: np.random.Generator) -> np.ndarray:
         indices = np.sort(rng.integers(len(array), size=count))  # sorted: the disk is read in one direction
         return np.asarray(array[indices]).reshape(count, width)
 
-    return LargeSamples(file, (len(array), width), None, read)
+    return LargeSamples(file, (len(array), width), None, read, array.shape[1:])
 
 
 def _open_parquet(file: str, columns: list[str] | None) -> LargeSamples:
@@ -128,6 +138,8 @@ def _open_parquet(file: str, columns: list[str] | None) -> LargeSamples:
         raise ValueError(f"{file}: not a whole Parquet file.") from None
     schema = content.schema_arrow
     names = list(schema.names) if columns is None else columns
+    if len(set(names)) < len(names) or len(set(schema.names)) < len(schema.names):
+        raise ValueError(f"{file}: a column comes twice among {', '.join([*names, *schema.names][:20])}.")
     for name in names:
         if name not in schema.names:
             raise ValueError(f"{file}: no column {name!r}. It has {', '.join(schema.names[:20])}.")

@@ -17,6 +17,7 @@ __all__ = [
     "check_choice",
     "check_cloud",
     "check_gap",
+    "check_inside",
     "check_positive",
     "check_same_width",
     "check_slope",
@@ -108,6 +109,17 @@ def check_cloud(
 
 def _column(index: int, columns: Sequence[str] | None) -> str:
     return str(index) if columns is None else repr(str(columns[index]))
+
+
+def check_inside(points: npt.NDArray, bounds: tuple[float, float] | None) -> None:
+    """Raise ValueError if no value of the points lies between these bounds."""
+    if bounds is None or ((points >= bounds[0]) & (points <= bounds[1])).any():
+        return
+    low, high = bounds
+    raise ValueError(
+        f"bounds = ({low:g}, {high:g}) leave out the whole target, which goes from {points.min():.3g} to"
+        f" {points.max():.3g}."
+    )
 
 
 def check_same_width(x: npt.NDArray, y: npt.NDArray, x_name: str, y_name: str) -> None:
