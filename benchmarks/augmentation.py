@@ -21,12 +21,12 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 
 from benchmarks.measure import table
 from proxflow import ParticleTransport
-from proxflow.augmentation_trial import noisy_rows
-from proxflow.mixed_tables import Category, MixedTable, is_numeric
-from proxflow.new_rows import RowMaker, Task
+from proxflow.augmenting.mixed_tables import Category, MixedTable, is_numeric
+from proxflow.augmenting.new_rows import RowMaker, Task
+from proxflow.augmenting.trial import noisy_rows
+from proxflow.augmenting.usefulness import usefulness
 from proxflow.sources import draw_source
 from proxflow.trust import judge
-from proxflow.usefulness import usefulness
 
 NEW, SPLITS, MOST_TESTED = 400, 5, 1500
 METHODS = ("proxflow", "noise", "SMOTE", "Gaussian", "fresh real rows")

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 
 from proxflow import augment, cli
-from proxflow.augmentation_page import draw_augmentation
-from proxflow.augmentation_trial import noisy_rows
+from proxflow.augmenting.page import draw_augmentation
+from proxflow.augmenting.trial import noisy_rows
+from proxflow.augmenting.usefulness import usefulness
 from proxflow.data.frames import read_frame, write_frame
 from proxflow.plots.tables import associations, column_shares
-from proxflow.usefulness import usefulness
 
 
 class Quick:
@@ -34,8 +34,8 @@ class Quick:
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("proxflow.new_rows.ParticleTransport", Quick)
-    monkeypatch.setattr("proxflow.usefulness._TREES", 10)
+    monkeypatch.setattr("proxflow.augmenting.new_rows.ParticleTransport", Quick)
+    monkeypatch.setattr("proxflow.augmenting.usefulness._TREES", 10)
 
 
 def people(rows: int = 80, seed: int = 0) -> pd.DataFrame:
@@ -151,7 +151,7 @@ def test_copies_are_counted(monkeypatch):
             self.particles_ = np.tile(rows, (-(-self.count // len(rows)), 1))[: self.count]
             return self
 
-    monkeypatch.setattr("proxflow.new_rows.ParticleTransport", Copier)
+    monkeypatch.setattr("proxflow.augmenting.new_rows.ParticleTransport", Copier)
     found = augment(people(), 80, "late")
     assert found.copies > 60
     assert found.judgement.near_copies > 0.6
@@ -165,7 +165,7 @@ def test_the_trial_notices_rows_that_teach_nothing(monkeypatch):
             self.particles_ = rng.normal(size=(self.count, rows.shape[1]))
             return self
 
-    monkeypatch.setattr("proxflow.new_rows.ParticleTransport", Nonsense)
+    monkeypatch.setattr("proxflow.augmenting.new_rows.ParticleTransport", Nonsense)
     real = people(160)[["age", "late", "income"]]
     found = augment(real, 400, "late")
     scores = {(s.model, s.trained_on): s for s in found.usefulness.scores}
@@ -182,7 +182,7 @@ def test_an_interrupted_or_broken_flow_is_no_result(monkeypatch):
                 super().fit(rows).stopped_ = words
                 return self
 
-        monkeypatch.setattr("proxflow.new_rows.ParticleTransport", Broken)
+        monkeypatch.setattr("proxflow.augmenting.new_rows.ParticleTransport", Broken)
         with pytest.raises(kind):
             augment(people(), 10, trial=False)
 
@@ -198,7 +198,6 @@ BAD = {
     "unknown class": ({"label": "late", "balance": {"maybe": 3}}, "no class 'maybe' of 'late'. There are 'no', 'yes'"),
     "counts and n": ({"n": 9, "label": "late", "balance": {"yes": 3}}, "adds up to 3 new rows, but n = 9"),
     "negative counts": ({"n": None, "label": "late", "balance": {"yes": -3}}, "whole numbers"),
-    "no n": ({"n": None}, "how many new rows"),
     "limits": ({"limits": "none"}, "observed, sign"),
     "steps": ({"steps": 0}, "steps must be"),
     "seed": ({"random_state": -1}, "random_state"),
@@ -381,7 +380,6 @@ WRONG = {
     "label": (["a.csv", "--label", "nope"], "no column 'nope' for the label"),
     "text": (["names.csv", "-n", "5"], "column 'name' holds 80 different texts"),
     "gaps": (["gaps.csv", "-n", "5"], "column 'age': 1 of 80 numbers missing"),
-    "no n": (["a.csv"], "how many new rows"),
     "zero": (["a.csv", "-n", "0"], "-n must be"),
     "balance": (["a.csv", "--label", "late", "--balance", "maybe=3"], "CLASS=NUMBER"),
     "balance without label": (["a.csv", "--balance", "yes=3"], "needs --label"),

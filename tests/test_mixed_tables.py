@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proxflow.mixed_tables import Category, Constant, MixedTable, Number, allotted, check_frame
+from proxflow.augmenting.mixed_tables import Category, Constant, MixedTable, Number, allotted, check_frame
 
 ROWS = 60
 RNG = np.random.default_rng(0)

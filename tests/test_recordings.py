@@ -195,7 +195,7 @@ def test_labels_survive_a_distilled_map():
 
 
 def test_the_command_refuses_labels_that_it_cannot_name(tmp_path):
-    from proxflow.cli_replay import replay
+    from proxflow.cli.replay import replay
 
     labelled = np.column_stack([DATA, np.arange(60) % 2 * 8.0])
     ParticleTransport(**QUICK | {"fixed_columns": 1, "steps": 2}).fit(labelled).save(tmp_path / "flow.npz")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from proxflow.advice import Recommendation, recommend
-    from proxflow.augmentation import Augmentation, augment
+    from proxflow.augmenting.augmentation import Augmentation, augment
     from proxflow.comparison import Comparison, compare
     from proxflow.discrepancies import kale, mmd
     from proxflow.distillation import DistilledMap
@@ -74,8 +74,8 @@ _HOMES = {
     "LabelledTransport": "labels",
     "DistilledMap": "distillation",
     "open_samples": "streams",
-    "augment": "augmentation",
-    "Augmentation": "augmentation",
+    "augment": "augmenting.augmentation",
+    "Augmentation": "augmenting.augmentation",
     # the pieces
     "Divergence": "divergences",
     "evolve": "evolution",

@@ -178,7 +178,7 @@ def usefulness_bars(scores: Sequence[Any], measure: str) -> Figure:
 
     Examples
     --------
-    >>> from proxflow.usefulness import Score
+    >>> from proxflow.augmenting.usefulness import Score
     >>> figure = usefulness_bars([Score("real", "linear", 9, 0.8, 0.7, 0.9, 0, 0, 0)], "Balanced accuracy")
     >>> figure.axes[0].get_title(loc="left")
     'linear model'

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from proxflow.cli_inputs import Alpha, AsJson, Columns, Entropy, Key, Reverse, Seed, key_for, read
+from proxflow.cli.inputs import Alpha, AsJson, Columns, Entropy, Key, Reverse, Seed, key_for, read
 
 if TYPE_CHECKING:
     from proxflow.comparison import Comparison

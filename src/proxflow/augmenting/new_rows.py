@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from proxflow.augmenting.mixed_tables import MixedTable, allotted, is_numeric
 from proxflow.data.columns import listed
 from proxflow.estimators import ParticleTransport
-from proxflow.mixed_tables import MixedTable, allotted, is_numeric
 from proxflow.validation import check_choice
 
 __all__ = ["FEWEST", "RowMaker", "Task"]

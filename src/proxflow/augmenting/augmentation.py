@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from proxflow.augmentation_trial import Trial, row_tuples, tried
+from proxflow.augmenting.mixed_tables import LIMITS, MixedTable, check_frame
+from proxflow.augmenting.new_rows import RowMaker, Task
+from proxflow.augmenting.trial import Trial, row_tuples, tried
+from proxflow.augmenting.usefulness import Usefulness
 from proxflow.data.columns import listed
-from proxflow.mixed_tables import LIMITS, MixedTable, check_frame
-from proxflow.new_rows import RowMaker, Task
 from proxflow.trust import Judgement
-from proxflow.usefulness import Usefulness
 from proxflow.validation import check_choice, check_positive, seed_from
 
 __all__ = ["Augmentation", "augment", "check_request"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from proxflow.augmentation import Augmentation
+    from proxflow.augmenting.augmentation import Augmentation
     from proxflow.report import ReportFigure, ReportTable
 
 __all__ = ["draw_augmentation"]
@@ -125,8 +125,8 @@ def _kinds(result: Augmentation) -> dict[str, str]:
 def _figures(result: Augmentation, folder: Path) -> list[ReportFigure]:
     import pandas as pd
 
+    from proxflow.augmenting.mixed_tables import MixedTable
     from proxflow.metrics import nearest_distance
-    from proxflow.mixed_tables import MixedTable
     from proxflow.plots.samples import nearest_distances
     from proxflow.plots.style import save_figure
     from proxflow.plots.tables import associations, column_shares, usefulness_bars

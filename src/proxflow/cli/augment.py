@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from proxflow.cli_inputs import AsJson, NoPictures, NoTrial, Out, Overwrite, Seed, Steps
+from proxflow.cli.inputs import AsJson, NoPictures, NoTrial, Out, Overwrite, Seed, Steps
 
 __all__ = ["augment"]
 
@@ -34,8 +34,8 @@ def augment(
 ) -> None:
     """More rows for a table with mixed columns, types and ranges kept, judged by what models learn from them."""
     from proxflow import __version__
-    from proxflow.augmentation import augment as augmented
-    from proxflow.augmentation import check_request
+    from proxflow.augmenting.augmentation import augment as augmented
+    from proxflow.augmenting.augmentation import check_request
     from proxflow.data.frames import read_frame, write_frame
     from proxflow.store import RunFolder, default_name, to_json, write_json
     from proxflow.validation import seed_from
@@ -63,7 +63,7 @@ def augment(
     folder.settings(settings | {"resolved": dict(result.settings)})
     write_json(folder.path / "report.json", result.to_dict())
     if not no_pictures:
-        from proxflow.augmentation_page import draw_augmentation
+        from proxflow.augmenting.page import draw_augmentation
 
         draw_augmentation(result, folder.path, _line(arguments))
     if as_json:

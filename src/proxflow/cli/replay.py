@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from proxflow.cli_inputs import Columns, Key, Seed, read
+from proxflow.cli.inputs import Columns, Key, Seed, read
 
 __all__ = ["replay"]
 

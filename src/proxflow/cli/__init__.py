@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from proxflow import __version__
-from proxflow.cli_augment import augment
-from proxflow.cli_compare import compare
-from proxflow.cli_inputs import (
+from proxflow.cli.augment import augment
+from proxflow.cli.compare import compare
+from proxflow.cli.inputs import (
     Alpha,
     AsJson,
     BatchSize,
@@ -54,7 +54,7 @@ from proxflow.cli_inputs import (
     read_large,
     read_like,
 )
-from proxflow.cli_replay import replay
+from proxflow.cli.replay import replay
 
 if TYPE_CHECKING:
     from proxflow.runs import Data
@@ -441,7 +441,3 @@ def _hear_again(lost: Any) -> None:
 def _fail(message: str) -> None:
     print(f"proxflow: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from proxflow.mixed_tables import MixedTable, allotted
-from proxflow.new_rows import FEWEST, RowMaker
+from proxflow.augmenting.mixed_tables import MixedTable, allotted
+from proxflow.augmenting.new_rows import FEWEST, RowMaker
+from proxflow.augmenting.usefulness import Usefulness, usefulness
 from proxflow.trust import Judgement, judge
-from proxflow.usefulness import Usefulness, usefulness
 
 __all__ = ["Trial", "noisy_rows", "row_tuples", "tried"]
 
