@@ -198,6 +198,7 @@ BAD = {
     "unknown class": ({"label": "late", "balance": {"maybe": 3}}, "no class 'maybe' of 'late'. There are 'no', 'yes'"),
     "counts and n": ({"n": 9, "label": "late", "balance": {"yes": 3}}, "adds up to 3 new rows, but n = 9"),
     "negative counts": ({"n": None, "label": "late", "balance": {"yes": -3}}, "whole numbers"),
+    "no n": ({"n": None}, "how many new rows"),
     "limits": ({"limits": "none"}, "observed, sign"),
     "steps": ({"steps": 0}, "steps must be"),
     "seed": ({"random_state": -1}, "random_state"),

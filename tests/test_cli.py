@@ -336,7 +336,7 @@ BAD = {
     "a stream with a label": (["generate", "a.npy", "--stream", "--label", "y"], "no --label"),
     "a resumption of nothing": (["generate", "a.csv", "--resume"], "needs --out"),
     "no room for a flow": (["generate", "a.csv", "--keep-flow", "0"], "positive number of megabytes"),
-    "bounds beside the data": (["generate", "a.csv", "--bounds", "50,60"], "leave out the whole target"),
+    "bounds beside the data": (["generate", "a.csv", "--bounds", "50,60"], "but the target goes from"),
     "no flow": (["replay", "a.csv", "-n", "3"], "not a fitted flow"),
     "nothing to replay": (["replay", "a.csv"], "either POINTS"),
     "rerun what": (["rerun", "a.csv"], "a.csv"),

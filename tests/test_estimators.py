@@ -88,7 +88,7 @@ def test_trajectory_history_and_settings(fitted):
     [{"f": f} for f in ("alpha", "reverse_kl", "js", "hellinger", "chi2", "ipm")]
     + [{"gamma": g} for g in ("spectral", "unregularised")]
     + [{"L": float("inf")}, {"reverse": True}, {"method": "heun"}, {"source": "uniform"}, {"smoothing": 1.0},
-       {"bounds": (-1, 1)}, {"scaling": "columns"}, {"f": "alpha", "alpha": 0.5}, {"step_size": 0.1}, {"L": 10.0}],
+       {"bounds": (-1.5, 2.5)}, {"scaling": "columns"}, {"f": "alpha", "alpha": 0.5}, {"step_size": 0.1}, {"L": 10.0}],
     ids=str,
 )  # fmt: skip
 def test_every_choice_runs_and_moves(choice):
@@ -98,7 +98,9 @@ def test_every_choice_runs_and_moves(choice):
     start = transport.trajectory_[0][1]
     assert (transport.particles_ != start).any()
     if "bounds" in choice:
-        assert np.abs(transport.particles_).max() <= 1
+        assert -1.5 <= transport.particles_.min() <= transport.particles_.max() <= 2.5
+        with pytest.raises(ValueError, match="the target goes from"):
+            ParticleTransport(**QUICK | {"bounds": (-1, 1)}).fit(data)
 
 
 @pytest.mark.parametrize(

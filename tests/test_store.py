@@ -324,9 +324,17 @@ class TestRunFolder:
 
     def test_occupied_folder_is_refused(self, tmp_path):
         (tmp_path / "settings.json").write_text(MARK)
+        (tmp_path / "history.csv").write_text("step\n")
         with pytest.raises(ValueError, match=r"not empty: choose another --out or pass --overwrite\.$"):
             RunFolder.create(tmp_path)
-        assert os.listdir(tmp_path) == ["settings.json"]
+        assert sorted(os.listdir(tmp_path)) == ["history.csv", "settings.json"]
+
+    def test_a_run_that_made_nothing_leaves_its_folder_free(self, tmp_path):
+        (tmp_path / "settings.json").write_text(MARK)
+        assert RunFolder.create(tmp_path).path == tmp_path
+        (tmp_path / "settings.json").write_text('{"mine": 1}')
+        with pytest.raises(ValueError, match="not empty"):
+            RunFolder.create(tmp_path)
 
     def test_overwrite_removes_what_a_run_wrote_and_nothing_else(self, tmp_path):
         old = ["settings.json", "samples.csv", "samples.npy", "history.csv", "report.html", "figures/a.PNG"]

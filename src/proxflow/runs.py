@@ -97,6 +97,7 @@ class RunResult:
     transport: ParticleTransport
     seconds: float
     judgement: Judgement | None = None
+    labels: np.ndarray | None = None
     sentences: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -168,6 +169,8 @@ def run_transport(
         )  # fmt: skip
     chosen = _chosen(np.asarray(transport.particles_), keep, transport.seed_)
     result = RunResult(folder.path, target.features(chosen), transport, 0.0)
+    if target.labels is not None:
+        result.labels = target.labels.labelling.codes(chosen)
     target.write(chosen, folder)
     folder.history(transport.history_)
     folder.settings(settings | {"resolved": transport.settings_, "stopped": transport.stopped_})
@@ -200,6 +203,8 @@ def _sentences(result: RunResult, target: Data, source: Data | None, trial: bool
     judged = [] if result.judgement is None else result.judgement.sentences()
     if not judged and trial:
         judged = ["Too few samples to hold any out: quality not judged."]
+    if result.labels is not None and source is None:
+        judged = [*judged, _classes(result.labels)]
     if source is None:
         return judged
 
@@ -211,6 +216,12 @@ def _sentences(result: RunResult, target: Data, source: Data | None, trial: bool
     across = float(np.sqrt(units(target.values).var(axis=0).sum()))
     share = f", {moved / across:.2f} of the target's spread" if across > 0 else ""
     return [*judged[:1], f"Rows moved by {moved:.3g} on average{share}."]
+
+
+def _classes(labels: np.ndarray) -> str:
+    names, counts = np.unique(labels, return_counts=True)
+    listed = ", ".join(f"{name} {count}" for name, count in zip(names[:12], counts[:12], strict=True))
+    return f"Classes: {listed}{', ...' if len(names) > 12 else ''}."
 
 
 def _chosen(particles: np.ndarray, keep: int | None, seed: int) -> np.ndarray:

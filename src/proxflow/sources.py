@@ -65,4 +65,5 @@ def draw_labelled_source(kind: str, target: np.ndarray, count: int, seed: int, f
         for k, n in shares.items()
         if n
     ]
-    return np.concatenate(parts)
+    # In no order: the first rows are of all classes.
+    return np.random.default_rng([seed, 2]).permutation(np.concatenate(parts))

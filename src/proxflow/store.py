@@ -200,7 +200,9 @@ class RunFolder:
             if folder.exists() and not folder.is_dir():
                 raise ValueError(f"{folder} is a file: choose another --out, which is to be a folder.")
             folder.mkdir(parents=True, exist_ok=True)
-            if not all(file.name.startswith(TEMPORARY) for file in folder.iterdir()):
+            content = {file.name for file in folder.iterdir() if not file.name.startswith(TEMPORARY)}
+            # A run that broke before it made anything leaves its settings only: nothing to be kept.
+            if content and not (content == {"settings.json"} and _is_run(folder)):
                 if not overwrite:
                     raise ValueError(f"{folder} exists and is not empty: choose another --out or pass --overwrite.")
                 if not _is_run(folder):

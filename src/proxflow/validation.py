@@ -112,14 +112,17 @@ def _column(index: int, columns: Sequence[str] | None) -> str:
 
 
 def check_inside(points: npt.NDArray, bounds: tuple[float, float] | None) -> None:
-    """Raise ValueError if no value of the points lies between these bounds."""
-    if bounds is None or ((points >= bounds[0]) & (points <= bounds[1])).any():
+    """Raise ValueError if values of the points lie outside of these bounds, where no particle may follow."""
+    if bounds is None:
         return
     low, high = bounds
-    raise ValueError(
-        f"bounds = ({low:g}, {high:g}) leave out the whole target, which goes from {points.min():.3g} to"
-        f" {points.max():.3g}."
-    )
+    rounding = 1e-6 * (high - low)
+    outside = (points < low - rounding) | (points > high + rounding)
+    if outside.any():
+        raise ValueError(
+            f"bounds = ({low:g}, {high:g}), but the target goes from {points.min():.3g} to {points.max():.3g}"
+            f" ({outside.mean():.1%} of its values are outside). Give its own range, or rescale it."
+        )
 
 
 def check_same_width(x: npt.NDArray, y: npt.NDArray, x_name: str, y_name: str) -> None:

@@ -34,7 +34,8 @@ Smoothing = Annotated[
     typer.Option(help="0 to 1: mix target samples with their neighbours. By their sparsity if not given."),
 ]
 Scaling = Annotated[
-    str, typer.Option(help="columns: divide by standard deviations inside; none; auto: if units are mixed.")
+    str,
+    typer.Option(help="columns: divide by deviations inside; signed_log: compress; none; auto: as the data ask."),
 ]
 Width = Annotated[int | None, typer.Option(help="Units per layer of the network. From the data if not given.")]
 Depth = Annotated[int, typer.Option(help="Hidden layers of the network.")]
