@@ -83,7 +83,7 @@ SETTINGS = {
     "infinite L": {"L": float("inf"), "f": "js"},
     "a method with stages": {"method": "heun"},
     "the other direction": {"reverse": True},
-    "bounds": {"bounds": (-3.0, 3.0)},
+    "bounds": {"bounds": (-6.0, 6.0)},
     "no potentials": {"memory_budget": 0.0},
     "compressed columns": {"scaling": "signed_log"},
     "labels": {"fixed_columns": 1},
