@@ -64,11 +64,10 @@ def write_checkpoint(
         arrays |= leaves(stack, f"potentials.{index}")
     arrays |= {f"extra.{name}": array for name, array in (extras or {}).items()}
     header = {"step": run.step, "fingerprint": mark, "stopped": run.stopped, "stacks": len(run.potentials)}
-    fresh = file.with_name(f"{file.stem}.next{file.suffix}")
+    _, fresh, previous = _names(file)
     write_arrays(fresh, _KIND, _FORMAT, header, arrays)
-    # Three names, so that at every moment one of them is a whole checkpoint under a name that is looked for.
     if file.exists():
-        os.replace(file, _previous(file))
+        os.replace(file, previous)
     os.replace(fresh, file)
 
 
@@ -100,7 +99,7 @@ def read_checkpoint(
     """
     file = Path(path)
     problems: list[str] = []
-    for candidate in (file, file.with_name(f"{file.stem}.next{file.suffix}"), _previous(file)):
+    for candidate in _names(file):
         if not candidate.exists():
             continue
         try:
@@ -153,8 +152,10 @@ def _as_in(template: Any, tree: Any) -> Any:
     return jax.tree.map(alike, template, tree)
 
 
-def _previous(file: Path) -> Path:
-    return file.with_name(f"{file.stem}.previous{file.suffix}")
+def _names(file: Path) -> tuple[Path, Path, Path]:
+    """The newest, one on its way to be it, and the one before: at every moment one of them is whole."""
+    fresh, previous = (file.with_name(f"{file.stem}.{age}{file.suffix}") for age in ("next", "previous"))
+    return file, fresh, previous
 
 
 class Checkpoint:
@@ -204,13 +205,11 @@ class Checkpoint:
 
 def any_checkpoint(path: str | os.PathLike[str]) -> bool:
     """Whether there is a checkpoint, or the one before it."""
-    file = Path(path)
-    return any(name.exists() for name in (file, file.with_name(f"{file.stem}.next{file.suffix}"), _previous(file)))
+    return any(name.exists() for name in _names(Path(path)))
 
 
 def remove_checkpoints(path: str | os.PathLike[str]) -> None:
     """Remove a checkpoint and the one before it."""
-    file = Path(path)
-    for name in (file, file.with_name(f"{file.stem}.next{file.suffix}"), _previous(file)):
+    for name in _names(Path(path)):
         with contextlib.suppress(FileNotFoundError):
             name.unlink()

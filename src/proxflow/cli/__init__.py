@@ -1,4 +1,4 @@
-"""The command line: `proxflow demo | generate | transport | compare | augment | rerun`.
+"""The command line: `proxflow demo | generate | transport | augment | compare | replay | resume | rerun`.
 
 Every command reads files, writes one folder and prints a few lines. Bad input is one line on stderr and exit
 code 2, never a traceback. Heavy imports wait inside the commands, so that --help is instant.
