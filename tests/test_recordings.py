@@ -9,6 +9,7 @@ import pytest
 from proxflow import DistilledMap, ParticleTransport, Stopping, oracle_ratio
 from proxflow.arrays import read_arrays, write_arrays
 from proxflow.data.toy import pinwheel
+from proxflow.flow_files import decoded
 from proxflow.gamma import GroupSort
 from proxflow.recordings import record_for
 from proxflow.thinning import kept_steps, record_within
@@ -165,6 +166,12 @@ def test_files_that_are_no_flows_are_refused(tmp_path, fitted):
         write_arrays(file, "fitted flow", 1, rest, arrays | {name: arrays[name][:-1]})
         with pytest.raises(ValueError, match="not a flow that can be read"):
             ParticleTransport.load(file)
+
+
+@pytest.mark.parametrize("name", ["Run", "Stopping", "ConstantStep", "ParticleTransport", "augment", "os", None])
+def test_nothing_but_entropies_and_spaces_is_made_from_a_file(name):
+    with pytest.raises(ValueError, match="unknown class"):
+        decoded({"class": name, "fields": {}})
 
 
 def test_a_distilled_map_makes_samples_at_once(tmp_path):
