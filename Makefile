@@ -25,7 +25,7 @@ demo: $(VENV)/.core  ## 200 handwritten digits become 600 new ones, with a repor
 	$(BIN)/proxflow demo --out $(RUN) --overwrite
 
 test: $(VENV)/.dev  ## every test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(VENV)/.dev  ## lint, format, types, docs
 	$(BIN)/ruff check .

@@ -245,9 +245,10 @@ print(json.dumps({"kills": kills, "with": sum(count > 0 for _, count in pauses)}
 """
 
 
-def test_twenty_kills_at_random_times_change_no_bit(tmp_path):
+def test_twenty_kills_at_random_times_change_no_bit(tmp_path, users_environment):
     np.save(tmp_path / "data.npy", moons(60, 0))
-    done = subprocess.run([sys.executable, "-c", _KILLER], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    program = [sys.executable, "-c", _KILLER]
+    done = subprocess.run(program, cwd=tmp_path, env=users_environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["kills"] == 20

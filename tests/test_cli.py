@@ -358,7 +358,7 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(here, capsys, case):
     assert sorted(p.name for p in here.iterdir()) == before  # nothing was left behind
 
 
-def _start_long_run(folder: Path) -> subprocess.Popen[str]:
+def _start_long_run(folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
     np.save(folder / "big.npy", np.random.default_rng(0).normal(size=(400, 8)))
     arguments = ["generate", "big.npy", "--steps", "1000000", "--out", "run", "--no-trial"]
     code = (
@@ -366,8 +366,9 @@ def _start_long_run(folder: Path) -> subprocess.Popen[str]:
         "import sys; from proxflow.cli import main; sys.argv = ['proxflow', *sys.argv[1:]]; main()"
     )
     started = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, "-c", code, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment,
+    )  # fmt: skip
     deadline = time.monotonic() + 120
     while not (folder / "run" / "samples.npy").exists():
         assert started.poll() is None, started.communicate()
@@ -376,8 +377,8 @@ def _start_long_run(folder: Path) -> subprocess.Popen[str]:
     return started
 
 
-def test_interrupt_saves_what_was_computed_and_says_where(tmp_path):
-    started = _start_long_run(tmp_path)
+def test_interrupt_saves_what_was_computed_and_says_where(tmp_path, users_environment):
+    started = _start_long_run(tmp_path, users_environment)
     started.send_signal(signal.SIGINT)
     _, err = started.communicate(timeout=60)
     assert started.returncode == 2, err
@@ -422,8 +423,8 @@ def test_an_interrupt_that_falls_into_a_garbage_collection_is_heard_again(tmp_pa
     assert done.stderr.count("\n") == 1
 
 
-def test_kill_leaves_whole_files(tmp_path):
-    started = _start_long_run(tmp_path)
+def test_kill_leaves_whole_files(tmp_path, users_environment):
+    started = _start_long_run(tmp_path, users_environment)
     started.kill()
     started.communicate(timeout=60)
     assert np.load(tmp_path / "run" / "samples.npy").shape == (400, 8)

@@ -1,6 +1,5 @@
 """The documentation, run: its Python blocks, its command lines, its links, its examples, its tables and pictures."""
 
-import os
 import re
 import shlex
 import subprocess
@@ -214,7 +213,7 @@ def test_the_api_overview_lists_every_public_name():
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_examples_run(example, tmp_path):
+def test_examples_run(example, tmp_path, users_environment):
     arguments = ["--quick"]
     if example.stem in FILES:
         arguments += ["--out", FILES[example.stem]]
@@ -222,7 +221,7 @@ def test_examples_run(example, tmp_path):
     warnings = ["error", *(f"ignore:Error {verb} persistent compilation cache" for verb in ("reading", "writing"))]
     done = subprocess.run(
         [sys.executable, *(f"-W{rule}" for rule in warnings), str(example), *arguments],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, env=os.environ,
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, env=users_environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

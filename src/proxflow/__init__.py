@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from proxflow.advice import Recommendation, recommend
     from proxflow.augmenting.augmentation import Augmentation, augment
     from proxflow.comparison import Comparison, compare
+    from proxflow.data.cohorts import concat_cohorts
+    from proxflow.data.platforms import read_platform
+    from proxflow.data.probes import collapse_probes
+    from proxflow.data.series_matrix import read_series_matrix
     from proxflow.discrepancies import kale, mmd
     from proxflow.distillation import DistilledMap
     from proxflow.divergences import Divergence
@@ -53,8 +57,16 @@ if TYPE_CHECKING:
         Symmetric,
         Unregularised,
     )
+    from proxflow.integration.annotated import integrate
+    from proxflow.integration.fitted import Integration
+    from proxflow.integration.report import integration_report
+    from proxflow.integration.transport import BatchTransport
     from proxflow.labels import LabelledTransport
+    from proxflow.latent.autoencoder import Autoencoder
+    from proxflow.latent.principal import PrincipalComponents
+    from proxflow.latent_transport import LatentTransport
     from proxflow.metrics import coverage, energy_distance, nearest_distance, oracle_ratio, wasserstein
+    from proxflow.mixing import kbet, lisi
     from proxflow.renyi import Renyi
     from proxflow.streams import open_samples
     from proxflow.tail_index import hill_index
@@ -72,10 +84,21 @@ _HOMES = {
     "DivergenceEstimate": "estimate",
     "ParticleTransport": "estimators",
     "LabelledTransport": "labels",
+    "integrate": "integration.annotated",
+    "Integration": "integration.fitted",
+    "BatchTransport": "integration.transport",
+    "LatentTransport": "latent_transport",
     "DistilledMap": "distillation",
+    "PrincipalComponents": "latent.principal",
+    "Autoencoder": "latent.autoencoder",
     "open_samples": "streams",
     "augment": "augmenting.augmentation",
     "Augmentation": "augmenting.augmentation",
+    # gene expression from GEO
+    "read_series_matrix": "data.series_matrix",
+    "read_platform": "data.platforms",
+    "collapse_probes": "data.probes",
+    "concat_cohorts": "data.cohorts",
     # the pieces
     "Divergence": "divergences",
     "evolve": "evolution",
@@ -119,12 +142,17 @@ _HOMES = {
     "oracle_ratio": "metrics",
     "nearest_distance": "metrics",
     "coverage": "metrics",
+    "lisi": "mixing",
+    "kbet": "mixing",
+    "integration_report": "integration.report",
 }
 
 __all__ = [  # noqa: RUF022 - in the order above: what most people want first
     "compare", "Comparison", "recommend", "Recommendation", "divergence", "DivergenceEstimate", "ParticleTransport",
-    "LabelledTransport", "DistilledMap", "open_samples",
+    "LabelledTransport", "LatentTransport", "DistilledMap", "PrincipalComponents", "Autoencoder", "open_samples",
     "augment", "Augmentation",
+    "integrate", "integration_report", "Integration", "BatchTransport",
+    "read_series_matrix", "read_platform", "collapse_probes", "concat_cohorts",
     "Divergence", "evolve", "Run", "Stopping", "Particles", "ConstantStep", "DecayingStep", "DivergenceStep",
     "Gamma", "Potential", "Discrete", "Cones", "GroupSort", "SpectralNormalised", "Convolutional", "Blurred",
     "Symmetric", "KernelBall", "GradientPenalty", "Unregularised",
@@ -132,7 +160,7 @@ __all__ = [  # noqa: RUF022 - in the order above: what most people want first
     "cumulant",
     "compare_tails", "TailComparison", "survival_area", "hill_index",
     "mmd", "kale", "wasserstein", "energy_distance", "oracle_ratio", "nearest_distance",
-    "coverage",
+    "coverage", "lisi", "kbet",
 ]  # fmt: skip
 
 

@@ -13,16 +13,15 @@ better than the replay it learned from.
 from __future__ import annotations
 
 import os
-from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 
+from proxflow.descent import adam_at_rest, descend
 from proxflow.flow_files import read_flow, span_arrays, span_from, write_flow
 from proxflow.progress import Progress
 from proxflow.sources import draw_labelled_source
@@ -31,7 +30,7 @@ from proxflow.validation import check_positive
 
 __all__ = ["DistilledMap", "distilled"]
 
-_LOOKS = 20
+_LOOKS, _RATE = 20, 2e-3
 
 
 class Layers(NamedTuple):
@@ -113,23 +112,12 @@ class DistilledMap:
 _applied = jax.jit(_apply)
 
 
-@partial(jax.jit, static_argnames=("batch",))
-def _train(
-    layers: Layers, memory: Any, x: Array, y: Array, key: Array, first: Any, count: Any, steps: Any, *, batch: int
-) -> tuple[Layers, Any]:
-    """Take `count` of `steps` Adam steps from the given one on, the rate falling along a cosine."""
+def _loss(layers: Layers, x: Array, y: Array) -> Array:
+    return jnp.mean(jnp.sum((_apply(layers, x) - y) ** 2, axis=1))
 
-    def loss(layers: Layers, rows: Array) -> Array:
-        return jnp.mean(jnp.sum((_apply(layers, x[rows]) - y[rows]) ** 2, axis=1))
 
-    def step(index: Array, carry: tuple[Layers, Any]) -> tuple[Layers, Any]:
-        layers, memory = carry
-        rows = jax.random.randint(jax.random.fold_in(key, index), (batch,), 0, len(x))
-        direction, memory = optax.scale_by_adam().update(jax.grad(loss)(layers, rows), memory)
-        rate = 1e-3 * (1 + jnp.cos(jnp.pi * index / steps))
-        return jax.tree.map(lambda w, d: w - rate * d, layers, direction), memory
-
-    return jax.lax.fori_loop(first, first + count, step, (layers, memory))
+def _free(layers: Layers) -> Layers:
+    return layers
 
 
 def distilled(
@@ -145,21 +133,15 @@ def distilled(
     used = order[len(held) :] if len(x) > 1 else order
     inside, displacement = ((part.astype(np.float32)) for part in ((x - centre) / unit, (y - x) / unit))
     layers = _first_layers([x.shape[1]] + [width] * depth + [x.shape[1]], seed)
-    memory: Any = optax.scale_by_adam().init(layers)
+    memory = adam_at_rest(layers)
     data = jnp.asarray(inside[used]), jnp.asarray(displacement[used])
     with Progress("distilling", steps, visible=progress) as bar:
         for first in range(0, steps, max(1, steps // _LOOKS)):
             count = min(max(1, steps // _LOOKS), steps - first)
-            layers, memory = _train(
-                layers,
-                memory,
-                *data,
-                jax.random.key(seed),
-                np.int32(first),
-                np.int32(count),
-                np.float32(steps),
-                batch=batch,
-            )
+            layers, memory = descend(
+                _loss, _free, layers, memory, data, jax.random.key(seed), np.int32(first), np.int32(count),
+                np.float32(steps), np.float32(_RATE), batch=batch,
+            )  # fmt: skip
             bar.update(first + count)
     miss = np.asarray(_applied(layers, jnp.asarray(inside[held]))) - displacement[held]
     still = float(np.sqrt(np.mean(displacement[held] ** 2)))

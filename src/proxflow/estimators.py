@@ -24,7 +24,15 @@ from proxflow.recordings import Recording, floats_per_step, record_for, replay
 from proxflow.sources import draw_labelled_source
 from proxflow.spans import LabelledSpan
 from proxflow.streams import LargeSamples
-from proxflow.validation import check_choice, check_cloud, check_positive, check_same_width, column_names, seed_from
+from proxflow.validation import (
+    check_choice,
+    check_cloud,
+    check_positive,
+    check_same_width,
+    check_two_dimensional,
+    column_names,
+    seed_from,
+)
 
 if TYPE_CHECKING:
     from proxflow.checkpoints import Checkpoint
@@ -346,6 +354,10 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ValueError
             A setting that is an object of your own, or a refusal of the system.
         """
+        write_flow(path, *self.contents())
+
+    def contents(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What `save` writes: plain values, and arrays or pytrees by name. For files that hold more than a flow."""
         check_is_fitted(self, "particles_")
         parameters = {
             name: encoded(value, name)
@@ -365,7 +377,7 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         arrays |= {f"history.{name}": series for name, series in self.history_.items()}
         arrays |= {} if self._given is None else {"given": self._given}
         arrays |= {} if self._recording is None else {"potentials": self._recording.potentials}
-        write_flow(path, header, arrays)
+        return header, arrays
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ParticleTransport:
@@ -378,9 +390,14 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         header, arrays = read_flow(path)
         try:
-            return cls()._restore(header, arrays)
+            return cls.from_contents(header, arrays)
         except (KeyError, TypeError, ValueError, AttributeError) as problem:
             raise ValueError(f"{os.fspath(path)}: not a flow that can be read ({problem}).") from None
+
+    @classmethod
+    def from_contents(cls, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> ParticleTransport:
+        """Return the flow of such `contents`, pytrees as numbered leaves; ValueError or KeyError for others."""
+        return cls()._restore(header, arrays)
 
     def _restore(self, header: dict[str, Any], arrays: dict[str, np.ndarray]) -> ParticleTransport:
         check_flow(header, arrays)
@@ -567,11 +584,7 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _read(self, points: Any, name: str, *, reset: bool, minimum: int = 2) -> np.ndarray:
         samples = check_cloud(points, name, columns=column_names(points), minimum=minimum)
-        if not hasattr(points, "columns") and np.asarray(points).ndim == 1:
-            raise ValueError(
-                f"{name}: expected 2D array, got 1D array instead. Reshape your data with .reshape(-1, 1) if it has"
-                " one feature, or .reshape(1, -1) if it is one sample."
-            )
+        check_two_dimensional(points, name)
         validate_data(self, points, reset=reset, skip_check_array=True)
         if reset:
             dtype = getattr(points, "dtype", None)

@@ -22,7 +22,7 @@ from proxflow.divergences import Divergence
 from proxflow.flows.base import Flow, Report
 from proxflow.gamma.base import Potential
 from proxflow.progress import Progress
-from proxflow.targets import Samples, Target
+from proxflow.targets import Samples, Target, even_rows
 from proxflow.thinning import kept_steps
 
 __all__ = ["Callback", "Run", "Stopping", "begin", "evolve"]
@@ -71,14 +71,14 @@ Callback = Callable[[Run], bool | str | None]  # True, or the reason in words, s
 
 def _step(
     flow: Flow, divergence: Divergence, target: Target, key: Array, index: Any, state: Any, memory: Any,
-    ascend: Callable[[Any, Array, Array, Any], Any], record: bool, batch: int | None,
+    ascend: Callable[[Any, Array, Array, Any], Any], record: bool, batch: int | None, driving: Array | None,
 ) -> tuple[Any, Any, Report, Any]:  # fmt: skip
     # Folding the step's number into the key makes a resumed run draw what an unbroken one would.
     key = jax.random.fold_in(key, index)
     cloud_q = target.draw(key)
 
     def drive(cloud: Array, memory: Any) -> tuple[Potential, Array, Any]:
-        some = cloud if batch is None or len(cloud) <= batch else cloud[_rows(key, len(cloud), batch)]
+        some = _seen(cloud, key, batch, driving)
         memory = ascend(index, some, cloud_q, memory)
         value = divergence.value if batch is None else divergence.debiased_value
         return divergence.variation(some, memory), value(some, cloud_q, memory), memory
@@ -87,14 +87,20 @@ def _step(
     return state, memory, report, potentials if record else None
 
 
-def _rows(key: Array, count: int, batch: int) -> Array:
+def _seen(cloud: Array, key: Array, batch: int | None, driving: Array | None) -> Array:
+    """Return the particles that the potential is fitted to at this step."""
+    key = jax.random.fold_in(key, 1)
+    if driving is not None:
+        return cloud[even_rows(key, driving, batch or len(cloud))]
+    if batch is None or len(cloud) <= batch:
+        return cloud
     # With replacement: each row is a fair draw of the particles, so that every mean over them is unbiased.
-    return jax.random.randint(jax.random.fold_in(key, 1), (batch,), 0, count)
+    return cloud[jax.random.randint(key, (batch,), 0, len(cloud))]
 
 
 def _chunk_on_host(
     flow: Flow, divergence: Divergence, target: Target, state: Any, memory: Any, key: Array,
-    first: Any, count: Any, warm_up: Any, *, length: int, record: bool, batch: int | None,
+    first: Any, count: Any, warm_up: Any, driving: Any, *, length: int, record: bool, batch: int | None,
 ) -> tuple[Any, Any, Array, Array, Any]:  # fmt: skip
     """What `_chunk` does, for a Γ that climbs in Python: nothing is compiled, and one ascent is all there is."""
 
@@ -104,7 +110,7 @@ def _chunk_on_host(
     reports, kept = [], []
     for index in range(int(first), int(first) + int(count)):
         state, memory, report, potentials = _step(
-            flow, divergence, target, key, index, state, memory, ascend, record, batch
+            flow, divergence, target, key, index, state, memory, ascend, record, batch, driving
         )
         reports.append(report)
         kept.append(potentials)
@@ -116,7 +122,7 @@ def _chunk_on_host(
 @partial(jax.jit, static_argnames=("length", "record", "batch"))
 def _chunk(
     flow: Flow, divergence: Divergence, target: Target, state: Any, memory: Any, key: Array,
-    first: Any, count: Any, warm_up: Any, *, length: int, record: bool, batch: int | None,
+    first: Any, count: Any, warm_up: Any, driving: Any, *, length: int, record: bool, batch: int | None,
 ) -> tuple[Any, Any, Array, Array, Any]:  # fmt: skip
     """Take `count` <= `length` steps; reports and potentials come stacked, `length` long."""
 
@@ -125,7 +131,7 @@ def _chunk(
         return jax.lax.fori_loop(0, ascents, lambda _, m: divergence.fit(cloud, cloud_q, m), memory)
 
     def step(index: Array, state: Any, memory: Any) -> tuple[Any, Any, Report, Any]:
-        return _step(flow, divergence, target, key, index, state, memory, ascend, record, batch)
+        return _step(flow, divergence, target, key, index, state, memory, ascend, record, batch, driving)
 
     def body(i: Array, carry: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
         state, memory, kept = carry
@@ -154,6 +160,7 @@ def evolve(
     warm_up: int = 20,
     chunk: int = 50,
     batch: int | None = None,
+    driving: int | None = None,
     stopping: Stopping | None = None,
     callbacks: Sequence[Callback] = (),
     record: int = 0,
@@ -183,6 +190,8 @@ def evolve(
         Fit the potential to so many particles a step, drawn afresh; None to all. All of them move either way. The
         target says itself how much of it a step sees. The value of a step is then a batch's, see
         `Divergence.debiased_value`.
+    driving
+        Fit the potential to the first so many particles only; the others ride along, unseen. None: to all.
     stopping
         When to stop early; None never does.
     callbacks
@@ -216,7 +225,7 @@ def evolve(
                 run.stopped = stopping.verdict(run.history) or ""  # a resumed run may have been at its end
             while run.step < steps and not run.stopped:
                 count = min(_next_chunk(run.step, chunk), steps - run.step)
-                _take(run, flow, divergence, target, count, chunk, warm_up, record, batch)
+                _take(run, flow, divergence, target, count, chunk, warm_up, record, batch, driving)
                 if run.stopped:
                     break
                 bar.update(run.step, f"divergence {run.history['value'][-1]:.4g}")
@@ -260,16 +269,19 @@ def _take(
     warm_up: int,
     record: int,
     batch: int | None,
+    driving: int | None,
 ) -> None:
     """Advance the run by one chunk, or as far into it as numbers stay finite."""
     take = _chunk_on_host if divergence.gamma.on_host else _chunk
     target = target.renewed(run.key, run.step)
+    seen = None if driving is None else np.int32(driving)
 
     def attempt(count: int) -> tuple[Any, Any, np.ndarray, int, str, Any]:
         """The outcome, how many of its steps are sound, and what broke the next."""
         state, memory, reports, cloud_is_finite, potentials = take(
             flow, divergence, target, run.state, run.memory, run.key,
-            np.int32(run.step), np.int32(count), np.int32(warm_up), length=length, record=bool(record), batch=batch,
+            np.int32(run.step), np.int32(count), np.int32(warm_up), seen, length=length, record=bool(record),
+            batch=batch,
         )  # fmt: skip
         rows = np.asarray(reports)[:, :count]
         finite = np.isfinite(rows)

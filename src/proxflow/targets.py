@@ -26,7 +26,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-__all__ = ["Batches", "LocalMixture", "Samples", "Target", "mixture_weight", "nearest_neighbours"]
+__all__ = [
+    "Batches", "LocalMixture", "Padded", "Samples", "Target", "even_rows", "mixture_weight", "nearest_neighbours",
+]  # fmt: skip
 
 _NEIGHBOURS = 5
 # Nearest-neighbour distance over typical distance: 0.02 to 0.17 on 100 to 500 points in the plane,
@@ -70,6 +72,20 @@ class Batches(Target):
         return self.points[jax.random.randint(key, (self.size,), 0, len(self.points))]
 
 
+class Padded(Target):
+    """The first `count` of the points, as a cloud of `size` rows: targets of many sizes, and one compiled run.
+
+    Each of them is drawn as often as the others, or once more, see `even_rows`.
+    """
+
+    points: Array
+    count: Array
+    size: int = eqx.field(static=True)
+
+    def draw(self, key: Array) -> Array:
+        return self.points[even_rows(key, self.count, self.size)]
+
+
 class LocalMixture(Target):
     """Each sample mixed with its nearest neighbours (shape (n, k, d), itself first), afresh at every draw.
 
@@ -92,6 +108,16 @@ class LocalMixture(Target):
         shares = 1 / count + jnp.sqrt(count + 1.0) * (shares - 1 / count)
         mixed = jnp.einsum("nk,nkd->nd", shares, neighbours)
         return points + self.weight * (mixed - points)
+
+
+def even_rows(key: Array, count: Array | int, size: int) -> Array:
+    """Indices (size,) into the first `count` rows, each as often as the others or once more; uniform on average.
+
+    Systematic sampling: a grid with a random offset (Madow, "On the theory of systematic sampling", 1949). The count
+    need not be known when this is compiled.
+    """
+    grid = (jnp.arange(size) + jax.random.uniform(key)) * (count / size)
+    return jnp.minimum(grid.astype(jnp.int32), count - 1)
 
 
 def nearest_neighbours(points: np.ndarray, count: int = _NEIGHBOURS) -> tuple[np.ndarray, np.ndarray]:

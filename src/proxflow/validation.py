@@ -21,6 +21,7 @@ __all__ = [
     "check_positive",
     "check_same_width",
     "check_slope",
+    "check_two_dimensional",
     "column_names",
     "in_order_of",
     "seed_from",
@@ -109,6 +110,15 @@ def check_cloud(
 
 def _column(index: int, columns: Sequence[str] | None) -> str:
     return str(index) if columns is None else repr(str(columns[index]))
+
+
+def check_two_dimensional(points: Any, name: str) -> None:
+    """Raise ValueError, in scikit-learn's words, for an array of one dimension."""
+    if not hasattr(points, "columns") and not hasattr(points, "toarray") and np.asarray(points).ndim == 1:
+        raise ValueError(
+            f"{name}: expected 2D array, got 1D array instead. Reshape your data with .reshape(-1, 1) if it has"
+            " one feature, or .reshape(1, -1) if it is one sample."
+        )
 
 
 def check_inside(points: npt.NDArray, bounds: tuple[float, float] | None) -> None:

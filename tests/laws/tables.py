@@ -20,6 +20,7 @@ from proxflow.gamma import (
     Unregularised,
 )
 from proxflow.gamma.symmetric import column_permutations
+from proxflow.latent import Autoencoder, Identity, PrincipalComponents
 from proxflow.spans import Span
 from proxflow.streams import Streamed, open_samples
 from proxflow.targets import Batches, LocalMixture, Samples, nearest_neighbours
@@ -115,3 +116,12 @@ TARGETS = {
 
 # sources: the kinds `draw_source` knows
 SOURCES = ["gaussian", "uniform", "logistic"]
+
+# Latent spaces
+LATENTS = {
+    "identity": Identity,
+    "principal components": lambda: PrincipalComponents(3),
+    "whitened": lambda: PrincipalComponents(3, whiten=True),
+    "autoencoder": lambda: Autoencoder(3, width=8, depth=2, steps=100),
+    "bounded autoencoder": lambda: Autoencoder(3, width=8, depth=2, steps=100, lipschitz=1.5),
+}

@@ -1,4 +1,4 @@
-"""The command line: `proxflow demo | generate | transport | augment | compare | replay | resume | rerun`.
+"""The command line: `proxflow demo | generate | transport | augment | integrate | compare | replay | resume | rerun`.
 
 Every command reads files, writes one folder and prints a few lines. Bad input is one line on stderr and exit
 code 2, never a traceback. Heavy imports wait inside the commands, so that --help is instant.
@@ -54,6 +54,7 @@ from proxflow.cli.inputs import (
     read_large,
     read_like,
 )
+from proxflow.cli.integrate import integrate
 from proxflow.cli.replay import replay
 
 if TYPE_CHECKING:
@@ -243,6 +244,11 @@ def transport(
 
 app.command(epilog="Example: proxflow compare a.csv b.csv --report comparison.html")(compare)
 app.command(epilog="Example: proxflow augment train.csv -n 5000 --label y --out runs/more")(augment)
+
+
+app.command(
+    epilog="Example: proxflow integrate cohorts.h5ad --batch cohort --reference A --label er --out merged.h5ad"
+)(integrate)
 
 
 app.command(epilog="Example: proxflow replay runs/first/flow.npz new.csv --out moved.csv")(replay)

@@ -1,0 +1,109 @@
+"""The columns of `obs` that say which batch and which class a sample is of, and whether they can be that.
+
+Bad at: a column that could be either; it believes the caller.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from proxflow.integration.labelling import check_spelling
+from proxflow.proportions import listed
+from proxflow.validation import check_choice
+
+__all__ = ["UNLABELLED", "batch_column", "check_reference", "check_spellings", "label_column"]
+
+UNLABELLED = ("error", "pool", "nearest")
+_FEWEST = 3.0  # samples of a batch, on average: with fewer the column is an identifier
+
+
+def _values(adata: Any, name: str, argument: str) -> tuple[np.ndarray, np.ndarray]:
+    """A column of obs as text, shape (n,), and where it has no value."""
+    import pandas as pd
+
+    if name not in adata.obs.columns:
+        raise ValueError(f"{argument}={name!r} is no column of obs, which has {listed(list(adata.obs.columns))}.")
+    column = adata.obs[name]
+    missing = pd.isna(column).to_numpy()
+    return np.where(missing, "", column.astype(object).astype(str).to_numpy()).astype(str), missing
+
+
+def batch_column(adata: Any, key: str, *, several: bool = True) -> np.ndarray:
+    """Return the batch of every sample, shape (n,), as text.
+
+    several: there must be at least two, each with two samples, as in a fit.
+
+    Raises
+    ------
+    ValueError
+        No such column, samples without a batch, one batch only, almost as many batches as samples, a batch of one.
+    """
+    batches, missing = _values(adata, key, "key")
+    if missing.any():
+        first = str(adata.obs_names[np.argmax(missing)])
+        raise ValueError(f"obs[{key!r}] has no value for {missing.sum()} samples, such as {first!r}. Drop them.")
+    names, counts = np.unique(batches, return_counts=True)
+    if not several:
+        return batches
+    if len(names) < 2:
+        raise ValueError(f"obs[{key!r}] has one batch, {names[0]!r}: nothing to integrate. Is it the right column?")
+    if len(batches) / len(names) < _FEWEST:
+        raise ValueError(
+            f"obs[{key!r}] has {len(names)} values in {len(batches)} samples, such as {listed(names[:3])}: an"
+            " identifier, not batches. Give the column that names the cohort or the run."
+        )
+    if counts.min() < 2:
+        lonely = names[np.argmin(counts)]
+        raise ValueError(
+            f"batch {lonely!r} of obs[{key!r}] has one sample only: nothing tells its batch from itself. Drop it, or"
+            " merge it with the batch that it was measured with."
+        )
+    return batches
+
+
+def check_reference(batches: np.ndarray, reference: Any, key: str) -> str:
+    """Return the reference's name; ValueError, listing the batches, if there is none of that name."""
+    if str(reference) not in set(batches.tolist()):
+        raise ValueError(
+            f"reference={reference!r} is no batch of obs[{key!r}], which has {listed(np.unique(batches))}."
+        )
+    return str(reference)
+
+
+def label_column(adata: Any, label_key: str | None, unlabeled: str) -> np.ndarray | None:
+    """Return the class of every sample, shape (n,), as text, "" for none; None without a label_key."""
+    check_choice(unlabeled, "unlabeled", UNLABELLED)
+    if label_key is None:
+        return None
+    labels, missing = _values(adata, label_key, "label_key")
+    missing |= np.char.strip(labels) == ""
+    if missing.all():
+        raise ValueError(f"obs[{label_key!r}] is empty.")
+    if missing.any() and unlabeled == "error":
+        first = str(adata.obs_names[np.argmax(missing)])
+        raise ValueError(
+            f"obs[{label_key!r}] has no value for {missing.sum()} samples, such as {first!r}. Drop them, or say what"
+            " becomes of them: unlabeled='nearest' takes the class of the nearest samples of their batch, 'pool' moves"
+            " them by what all classes share."
+        )
+    names = np.unique(labels[~missing])
+    if 2 * len(names) > (~missing).sum():
+        raise ValueError(f"obs[{label_key!r}] has {len(names)} values in {len(labels)} samples: these are no classes.")
+    return np.where(missing, "", labels)
+
+
+def check_spellings(labels: np.ndarray | None, batches: np.ndarray, reference: str) -> None:
+    """Raise ValueError for a class of another batch that differs from one of the reference's by spelling only."""
+    if labels is None:
+        return
+    theirs = sorted(set(labels[batches == reference].tolist()) - {""})
+    for batch in np.unique(batches).tolist():
+        ours = sorted(set(labels[batches == batch].tolist()) - {""})
+        check_spelling(ours, theirs, f"batch {batch!r}", f"the reference {reference!r}")
+        if batch != reference and not set(ours) & set(theirs):
+            raise ValueError(
+                f"no class of batch {batch!r} ({listed(ours)}) is in the reference {reference!r} ({listed(theirs)})."
+                " Rename them, or give no label_key."
+            )

@@ -1,0 +1,393 @@
+"""One batch carried onto a reference, class by class, for these samples and for later ones.
+
+    x -> start (shift or scale of its class)  -> encode -> flow along -grad φ, as far as held-out samples approve
+      -> decode: x' = start(x) + D(moved) - D(encoded), so that what the latent space does not see stays
+
+Start and path are chosen by cross-validation (`selection`); a class with few samples is only shifted, by what it
+shares with the others. Argument order as in POT's `ot.da`.
+
+Bad at: batches whose labels mean different things; a label that is the outcome of a later test, which any label-aware
+correction leaks (Nygaard, Rødland, Hovig, Biostatistics 2016): see `integration_report` and its control.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from proxflow.entropies import Entropy, entropy
+from proxflow.integration.labelling import Labels, check_spelling, codes_or_one, read_labels
+from proxflow.integration.paths import STEP, Flowing, padded
+from proxflow.integration.selection import LatentClass, choose, latent_classes
+from proxflow.integration.starts import STARTS, Start, estimate_start, moments_by_class
+from proxflow.latent import Latent, PrincipalComponents, decode_displacement, named_latent
+from proxflow.recordings import Recording
+from proxflow.validation import (
+    check_choice,
+    check_cloud,
+    check_positive,
+    check_same_width,
+    check_slope,
+    column_names,
+    in_order_of,
+    seed_from,
+)
+
+__all__ = ["MISSING_CLASS", "BatchTransport"]
+
+MISSING_CLASS = ("leave", "shift", "error")
+_BLOCK = 65536
+
+
+class BatchTransport(TransformerMixin, BaseEstimator):
+    """Carry samples of one batch onto a reference batch, keeping their classes.
+
+    Parameters
+    ----------
+    f, alpha
+        The divergence that drives the flow: "kl", "alpha", ... as in `ParticleTransport`.
+    L
+        Lipschitz constant, in units of the reference's spread within a class.
+    start
+        "shift" (class means), "scale" (and one ratio of deviations per column), or "auto": whichever samples held
+        out prefer.
+    latent, n_components
+        Where the flow happens: "pca", "autoencoder", "identity" or a `Latent`, and with how many components. None: a
+        fifth of the samples of the smallest class, from 2 to 50.
+    max_path
+        The longest way of a flow, in units of the reference's spread within a class; 0 for the start alone.
+    folds
+        Of the cross-validation that chooses start and path.
+    min_samples
+        A class with fewer on either side is only shifted.
+    missing_class
+        Samples of a class that the reference lacks: "leave" them where they are, "shift" them by what the other
+        classes share, or "error".
+    width, updates, learning_rate
+        Of the network: units per layer (even), Adam steps per fit, learning rate.
+    progress
+        Show a progress bar on a terminal.
+    random_state
+        Seed: the same seed gives the same bits on the same machine.
+
+    Attributes
+    ----------
+    classes_ : list
+        On both sides.
+    start_ : str
+    paths_ : dict
+        Class -> length of its way, in units of the reference's spread; 0 where the start is all.
+    heldout_ : dict of float
+        Energy distance of held-out samples to held-out samples of the reference, class by class and averaged:
+        "unmoved", after each start, and "chosen".
+    curves_ : dict
+        Start -> class -> that distance along the path `path_grid_`.
+    notes_ : list of str
+        What was decided, in words.
+    n_components_, encoding_, seed_, n_features_in_
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> reference, batch = rng.normal(size=(80, 5)), rng.normal(size=(60, 5)) * 1.5 + 3
+    >>> model = BatchTransport(random_state=0).fit(batch[:50], None, reference)
+    >>> moved = model.transform(batch[50:])
+    >>> moved.shape, bool(abs(moved.mean() - reference.mean()) < 0.5)
+    ((10, 5), True)
+    """
+
+    def __init__(
+        self,
+        f: str | Entropy = "kl",
+        *,
+        alpha: float | None = None,
+        L: float = 0.2,
+        start: str = "auto",
+        latent: str | Latent = "pca",
+        n_components: int | None = None,
+        max_path: float = 1.0,
+        folds: int = 5,
+        min_samples: int = 20,
+        missing_class: str = "leave",
+        width: int = 64,
+        updates: int = 5,
+        learning_rate: float = 5e-3,
+        progress: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.f = f
+        self.alpha = alpha
+        self.L = L
+        self.start = start
+        self.latent = latent
+        self.n_components = n_components
+        self.max_path = max_path
+        self.folds = folds
+        self.min_samples = min_samples
+        self.missing_class = missing_class
+        self.width = width
+        self.updates = updates
+        self.learning_rate = learning_rate
+        self.progress = progress
+        self.random_state = random_state
+
+    # ------------------------------------------------------------------ scikit-learn's verbs
+
+    def fit(self, Xs: Any, ys: Any = None, Xt: Any = None, yt: Any = None) -> BatchTransport:
+        """Learn the way from one batch to the reference.
+
+        Parameters
+        ----------
+        Xs, ys
+            Samples to move, shape (n, d), and their classes, shape (n,): numbers or text; None for one class of all.
+        Xt, yt
+            Samples of the reference, shape (m, d), and their classes. Of two frames the columns are matched by name.
+
+        Raises
+        ------
+        ValueError
+            Bad samples (the place is named), columns or labels that do not match, a setting out of range.
+        """
+        flowing = self._settings()
+        if Xt is None:
+            raise ValueError("Xt, the reference, is missing: fit(Xs, ys, Xt, yt).")
+        self.seed_ = seed_from(self.random_state)
+        names = column_names(Xt)
+        xt = check_cloud(Xt, "Xt", columns=names)
+        xs = check_cloud(in_order_of(Xt, Xs), "Xs", columns=names)
+        check_same_width(xs, xt, "Xs", "Xt")
+        self.n_features_in_ = xt.shape[1]
+        if names is not None:
+            self.feature_names_in_ = np.array(names, object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        labels = read_labels(ys, yt, xs, xt)
+        self.notes_: list[str] = []
+        self._labelled, self.classes_ = labels.given, labels.shared
+        self._missing(labels)
+        self._constant = self._constant_columns(xs, xt)
+        self._fit(xs, xt, labels, flowing)
+        return self
+
+    def transform(self, Xs: Any, ys: Any = None) -> np.ndarray:
+        """Carry samples of the same batch, seen or not, shape (n, d) to (n, d).
+
+        ys: their classes, if the fit had labels; `predict_labels` guesses them. A sample's image does not depend on
+        the others.
+        """
+        check_is_fitted(self, "start_")
+        points, codes = self._read(Xs, ys)
+        known = np.isin(codes, self.classes_)
+        if not known.all() and self.missing_class == "error":
+            raise ValueError(f"class {codes[~known][0]!r} is not in the reference, which has {self.classes_}.")
+        moved = self._start.apply(points, codes)
+        for c in self.classes_:
+            recording, rows = self._recordings.get(c), np.flatnonzero(codes == c)
+            if recording is not None and len(rows):
+                moved[rows] = self._carried(recording, self._units[c], moved[rows])
+        moved[:, self._constant] = points[:, self._constant]
+        if self.missing_class == "leave":
+            moved[~known] = points[~known]
+        kept = getattr(Xs, "dtype", None)
+        return moved.astype(kept) if kept in (np.float32, np.float64) else moved
+
+    def fit_transform(self, Xs: Any, ys: Any = None, Xt: Any = None, yt: Any = None) -> np.ndarray:  # type: ignore[override]
+        """Return `fit(Xs, ys, Xt, yt).transform(Xs, ys)`."""
+        return self.fit(Xs, ys, Xt, yt).transform(Xs, ys)
+
+    def shift(self, Xs: Any) -> np.ndarray:
+        """Move samples of unknown class, shape (n, d), by what all classes share, and no farther."""
+        check_is_fitted(self, "start_")
+        points = self._points(Xs)
+        moved = points * self._start.scale + self._start.common
+        moved[:, self._constant] = points[:, self._constant]
+        return moved
+
+    def predict_labels(self, Xs: Any, neighbours: int = 15) -> tuple[np.ndarray, np.ndarray]:
+        """Guess the classes of samples of the same batch, shape (n, d), by the nearest of the fit's own samples.
+
+        Returns
+        -------
+        ndarray (n,), ndarray (n,)
+            The likeliest class, and its share among the neighbours, nearer ones counting more.
+        """
+        from sklearn.neighbors import KNeighborsClassifier
+
+        check_is_fitted(self, "start_")
+        if not self._labelled:
+            raise ValueError("the fit had no labels, so there are none to guess.")
+        points = self._points(Xs)
+        found = KNeighborsClassifier(min(neighbours, len(self._known[0])), weights="distance").fit(*self._known)
+        shares = found.predict_proba(self.encoding_.encode(points))
+        return found.classes_[shares.argmax(axis=1)], shares.max(axis=1)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted transport to one file, whole or not at all; `load` reads it.
+
+        Raises
+        ------
+        ValueError
+            A setting or a latent space that is an object of your own, or a refusal of the system.
+        """
+        from proxflow.integration.transport_files import write_transport
+
+        check_is_fitted(self, "start_")
+        write_transport(path, self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> BatchTransport:
+        """Read a fitted transport that `save` wrote. Nothing in the file is run.
+
+        Raises
+        ------
+        ValueError
+            No such file, a damaged one, or one of another kind or version.
+        """
+        from proxflow.integration.transport_files import read_transport
+
+        return read_transport(path, cls())
+
+    # ------------------------------------------------------------------ the fit
+
+    def _settings(self) -> Flowing:
+        """Check every setting; the flow that they describe."""
+        check_choice(self.start, "start", (*STARTS, "auto"))
+        check_choice(self.missing_class, "missing_class", MISSING_CLASS)
+        for name in ("folds", "min_samples", "width", "updates"):
+            check_positive(getattr(self, name), name, integer=True)
+        if self.folds < 2 or self.min_samples < 2 * self.folds:
+            raise ValueError(
+                f"folds = {self.folds} and min_samples = {self.min_samples}: at least 2 folds are needed, and two"
+                " samples of a class in each."
+            )
+        if self.max_path != 0:
+            check_positive(self.max_path, "max_path")
+        check_positive(self.learning_rate, "learning_rate")
+        check_slope(self.L)
+        named_latent(self.latent, self.n_components)
+        return Flowing(
+            entropy(self.f, self.alpha), float(self.L), width=self.width, updates=self.updates,
+            learning_rate=self.learning_rate,
+        )  # fmt: skip
+
+    def _fit(self, xs: np.ndarray, xt: np.ndarray, labels: Labels, flowing: Flowing) -> None:
+        source, reference = (xs, labels.source), (xt, labels.reference)
+        moments = moments_by_class(*source), moments_by_class(*reference)
+        counts = {c: min(side[c].count for side in moments) for c in labels.shared}
+        large = [c for c in labels.shared if counts[c] >= self.min_samples]
+        self._encode(xs, xt, labels, estimate_start("shift", *moments), large or labels.shared)
+        self._units = latent_classes(self.encoding_, xt, labels.reference, large)
+        starts = STARTS if self.start == "auto" else (self.start,)
+        self.curves_, self.path_grid_ = {}, np.zeros(1)
+        self.heldout_: dict[str, float] = {}
+        self.start_, steps = starts[0], dict.fromkeys(large, 0)
+        if large:
+            choice = choose(
+                starts, source, reference, self.encoding_, self._units, flowing,
+                folds=self.folds, steps=round(self.max_path / STEP), seed=self.seed_, progress=self.progress,
+            )  # fmt: skip
+            self.start_, steps = choice.start, choice.steps
+            self.path_grid_ = STEP * np.array(choice.grid)
+            self.curves_ = {s: {c: rows.mean(axis=0) for c, rows in each.items()} for s, each in choice.curves.items()}
+            sizes = {c: moments[0][c].count for c in large}
+            self.heldout_ = {"unmoved": choice.before, **choice.at_start(sizes), "chosen": choice.expected}
+        self._start = estimate_start(self.start_, *moments)
+        self.paths_ = {c: STEP * steps.get(c, 0) for c in labels.shared}
+        self._recordings: dict[Any, Recording] = {}
+        started = self.encoding_.encode(self._start.apply(xs, labels.source))
+        goal = self.encoding_.encode(xt)
+        for c, count in steps.items():
+            z = self._units[c].units(started[labels.source == c])
+            w = self._units[c].units(goal[labels.reference == c])
+            found = flowing.run(z, z[:0], w, count, self.seed_)
+            if found is not None:
+                self._recordings[c] = found
+        self._note(counts)
+
+    def _encode(self, xs: np.ndarray, xt: np.ndarray, labels: Labels, shift: Start, flowing: list) -> None:
+        """Fit the latent space to both sides, once they lie on each other: not to what tells them apart."""
+        sides = np.array(
+            [f"s{c}" for c in labels.source.tolist()] + [f"t{c}" for c in labels.reference.tolist()], object
+        )
+        both = np.concatenate([labels.source, labels.reference])
+        sides[~np.isin(both, flowing)] = None  # classes that do not flow need no components
+        latent = named_latent(self.latent, self.n_components)
+        points = np.concatenate([shift.apply(xs, labels.source), xt])
+        if isinstance(latent, PrincipalComponents):  # classes flow by themselves: what tells them apart is not needed
+            for c in np.unique(both):
+                points[both == c] -= points[both == c].mean(axis=0)
+        self.encoding_ = latent.fit(points, labels=sides, seed=self.seed_)
+        self.n_components_ = self.encoding_.n_components
+        self._known = self.encoding_.encode(xs), labels.source
+
+    def _missing(self, labels: Labels) -> None:
+        if not labels.source_only:
+            return
+        names, count = labels.source_only, int(np.isin(labels.source, labels.source_only).sum())
+        if self.missing_class == "error":
+            raise ValueError(f"class {names[0]!r} is not in the reference, which has {labels.shared}.")
+        what = "stay where they are" if self.missing_class == "leave" else "move by what the other classes share"
+        note = f"not in the reference: {', '.join(map(repr, names))}. These {count} samples {what}"
+        self.notes_.append(f"{note}.")
+        if self.missing_class == "leave":
+            warnings.warn(f"{note}; missing_class='shift' moves them along.", UserWarning, stacklevel=3)
+
+    def _constant_columns(self, xs: np.ndarray, xt: np.ndarray) -> np.ndarray:
+        constant = (np.ptp(xs, axis=0) == 0) & (np.ptp(xt, axis=0) == 0) & (xs[0] == xt[0])
+        if constant.any():
+            names = getattr(self, "feature_names_in_", np.arange(len(constant)))[constant]
+            note = f"{len(names)} constant columns, such as {str(names[0])!r}, pass unchanged"
+            self.notes_.append(f"{note}.")
+            warnings.warn(f"{note}.", UserWarning, stacklevel=3)
+        return constant
+
+    def _note(self, counts: dict[Any, int]) -> None:
+        few = [c for c in self.classes_ if counts[c] < self.min_samples]
+        if few and self._labelled:
+            self.notes_.append(
+                f"only shifted, for fewer than {self.min_samples} samples on a side: {', '.join(map(repr, few))}."
+            )
+        what = {"shift": "each class shifted", "scale": "each class shifted, columns rescaled"}[self.start_]
+        ways = ", ".join(f"{c!r} {path:.2f}" for c, path in self.paths_.items() if path) or "none"
+        self.notes_.append(
+            f"start: {what}. Then a flow in {self.n_components_} components, by class and spread: {ways}."
+        )
+
+    def _carried(self, recording: Recording, unit: LatentClass, points: np.ndarray) -> np.ndarray:
+        first = self.encoding_.encode(points)
+        z = unit.units(first)
+        ended = np.concatenate([recording.carry(padded(z[i : i + _BLOCK]))[:_BLOCK] for i in range(0, len(z), _BLOCK)])
+        return decode_displacement(self.encoding_, points, first, unit.coordinates(ended[: len(z)]))
+
+    # ------------------------------------------------------------------ points in
+
+    def _points(self, Xs: Any) -> np.ndarray:
+        names = getattr(self, "feature_names_in_", None)
+        frame = column_names(Xs)
+        if names is not None and frame is not None and frame != list(names):
+            missing = sorted(set(names) - set(frame))
+            if missing:
+                raise ValueError(f"Xs: column {missing[0]!r} of the fit is missing ({len(missing)} such).")
+            Xs = Xs[list(names)]
+        points = check_cloud(Xs, "Xs", columns=None if names is None else list(names), minimum=1)
+        if points.shape[1] != self.n_features_in_:
+            raise ValueError(f"Xs has {points.shape[1]} features, but the fit had {self.n_features_in_}.")
+        return points
+
+    def _read(self, Xs: Any, ys: Any) -> tuple[np.ndarray, np.ndarray]:
+        points = self._points(Xs)
+        if self._labelled and ys is None:
+            raise ValueError(
+                "the fit had labels, so transform needs them: transform(Xs, ys). Unknown ones can be guessed,"
+                " ys, share = predict_labels(Xs); or fit without labels."
+            )
+        if ys is not None and not self._labelled:
+            raise ValueError("the fit had no labels: transform(Xs) without them, or fit with labels.")
+        codes = codes_or_one(ys, points, "ys")
+        check_spelling(np.unique(codes).tolist(), self.classes_, "ys", "the fit")
+        return points, codes

@@ -1,0 +1,137 @@
+"""A fitted `BatchTransport` as one file: everything that `transform` needs, and nothing that could run code.
+
+    header: parameters, classes, decisions      arrays: start, latent space, units of the classes, potentials, ...
+
+Bad at: latent spaces and entropies of one's own making; pickle the estimator to keep those.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from proxflow.arrays import leaves, read_arrays, restored, write_arrays
+from proxflow.flow_files import decoded, encoded
+from proxflow.flows.particles import Particles
+from proxflow.flows.steps import FisherStep
+from proxflow.gamma.groupsort import GroupSort
+from proxflow.integration.paths import STEP
+from proxflow.integration.selection import LatentClass
+from proxflow.integration.starts import Start
+from proxflow.latent import LATENTS, encoding_arrays, encoding_from
+from proxflow.recordings import Recording
+
+if TYPE_CHECKING:
+    from proxflow.integration.transport import BatchTransport
+
+__all__ = ["packed", "read_transport", "unpacked", "write_transport"]
+
+_KIND, _FORMAT = "fitted batch transport", 1
+
+
+def write_transport(path: str | os.PathLike[str], model: BatchTransport) -> None:
+    """Write a fitted model."""
+    write_arrays(path, _KIND, _FORMAT, *packed(model))
+
+
+def packed(model: BatchTransport) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return a fitted model as plain values and named arrays."""
+    parameters = {
+        name: _latent(value) if name == "latent" else encoded(value, name)
+        for name, value in model.get_params(deep=False).items()
+        if name != "random_state"
+    }
+    units = list(model._units)
+    header = {
+        "parameters": parameters, "seed": model.seed_, "features": model.n_features_in_, "labelled": model._labelled,
+        "classes": model.classes_, "paths": [model.paths_[c] for c in model.classes_], "start": model.start_,
+        "heldout": model.heldout_, "notes": model.notes_, "units": units, "flowing": list(model._recordings),
+        "columns": [str(name) for name in getattr(model, "feature_names_in_", ())],
+        "curves": {start: list(each) for start, each in model.curves_.items()},
+    }  # fmt: skip
+    arrays = {
+        "scale": model._start.scale, "common": model._start.common, "constant": model._constant,
+        "offsets": np.array([model._start.offsets[c] for c in model.classes_]), "grid": np.asarray(model.path_grid_),
+        "centres": np.array([model._units[c].centre for c in units]).reshape(len(units), -1),
+        "spreads": np.array([model._units[c].spread for c in units]),
+        "known": model._known[0], "known_codes": model._known[1],
+        **encoding_arrays(model.encoding_),
+    }  # fmt: skip
+    for i, recording in enumerate(model._recordings.values()):
+        arrays |= {f"sizes.{i}": recording.sizes, **leaves(recording.potentials, f"potentials.{i}")}
+    for start, each in model.curves_.items():
+        arrays[f"curves.{start}"] = np.array(list(each.values()))
+    return header, arrays
+
+
+def read_transport(path: str | os.PathLike[str], model: BatchTransport) -> BatchTransport:
+    """Fill a new model with what `write_transport` wrote."""
+    header, arrays = read_arrays(path, _KIND, _FORMAT)
+    try:
+        return unpacked(model, header, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as problem:
+        raise ValueError(f"{os.fspath(path)}: not a transport that can be read ({problem}).") from None
+
+
+def unpacked(model: BatchTransport, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> BatchTransport:
+    """Fill a new model with what `packed` made; an error of any kind if it does not fit."""
+    parameters = {n: _known_latent(v) if n == "latent" else decoded(v) for n, v in header["parameters"].items()}
+    model.set_params(**parameters)
+    flowing = model._settings()
+    model.random_state = model.seed_ = int(header["seed"])
+    width = model.n_features_in_ = int(header["features"])
+    if any(arrays[name].shape != (width,) for name in ("scale", "common", "constant")):
+        raise ValueError("a start of another width")
+    if len(header["columns"]) not in (0, width):
+        raise ValueError("names of another number of columns")
+    if header["columns"]:
+        model.feature_names_in_ = np.array(header["columns"], object)
+    model._labelled, model.classes_ = bool(header["labelled"]), list(header["classes"])
+    model.paths_ = dict(zip(model.classes_, header["paths"], strict=True))
+    model.start_, model.heldout_, model.notes_ = header["start"], dict(header["heldout"]), list(header["notes"])
+    offsets = dict(zip(model.classes_, arrays["offsets"], strict=True))
+    model._start = Start(arrays["scale"], offsets, arrays["common"])
+    model._constant, model._known = arrays["constant"].astype(bool), (arrays["known"], arrays["known_codes"])
+    model.encoding_ = encoding_from(arrays)
+    model.n_components_ = model.encoding_.n_components
+    if model.encoding_.n_features != width or arrays["centres"].shape[1:] not in ((model.n_components_,), (0,)):
+        raise ValueError("a latent space of another width")
+    places = zip(arrays["centres"], arrays["spreads"].tolist(), strict=True)
+    model._units = {c: LatentClass(*place) for c, place in zip(header["units"], places, strict=True)}
+    model.path_grid_ = arrays["grid"]
+    model.curves_ = {s: dict(zip(names, arrays[f"curves.{s}"], strict=True)) for s, names in header["curves"].items()}
+    # The shapes of a potential are those of a space with these settings.
+    gamma, few = GroupSort(flowing.L, flowing.width, flowing.depth), np.zeros((2, model.n_components_), np.float32)
+    few[1] = 1.0
+    template = (_template(gamma, few),)
+    flow = Particles(FisherStep(1.0, STEP))
+    model._recordings = {
+        c: Recording(flow, restored(template, f"potentials.{i}", arrays, stacked=True), arrays[f"sizes.{i}"])
+        for i, c in enumerate(header["flowing"])
+    }
+    return model
+
+
+def _template(gamma: GroupSort, few: np.ndarray) -> Any:
+    import jax
+
+    return gamma.potential(gamma.init(jax.random.key(0), few, few))  # type: ignore[arg-type]
+
+
+def _latent(latent: Any) -> Any:
+    """A latent space as plain JSON: its name, or the class of proxflow's own and its fields."""
+    import dataclasses
+
+    if isinstance(latent, str):
+        return latent
+    names = [name for name, (kind, _) in LATENTS.items() if type(latent) is kind]
+    if not names:
+        raise ValueError(f"latent={latent!r:.60} cannot be written to a file; pickle the estimator to keep it.")
+    return {"latent": names[0], "fields": {f.name: getattr(latent, f.name) for f in dataclasses.fields(latent)}}
+
+
+def _known_latent(value: Any) -> Any:
+    return value if isinstance(value, str) else LATENTS[value["latent"]][0](**value["fields"])
