@@ -304,7 +304,9 @@ def test_pictures_show_what_differs_first():
 def test_frames_survive_a_file(tmp_path, suffix):
     frame = people().assign(note=["a, b", None] * 40)
     back = read_frame(write_frame(tmp_path / f"t{suffix}", frame))
-    pd.testing.assert_frame_equal(back, frame, check_dtype=False)
+    assert back["note"].isna().tolist() == frame["note"].isna().tolist()
+    filled = [table.fillna({"note": ""}) for table in (back, frame)]  # pandas before 3 tells None from NaN
+    pd.testing.assert_frame_equal(*filled, check_dtype=False)
     assert back["owner"].dtype == bool
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from proxflow import Divergence, GroupSort, Particles, Stopping, evolution, evolve
 from proxflow.flows import ConstantStep
-from proxflow.targets import LocalMixture, nearest_neighbours
+from proxflow.flows.steps import FisherStep
+from proxflow.targets import LocalMixture, Padded, even_rows, nearest_neighbours
 from proxflow.thinning import kept_steps
 
 KEY = jax.random.key(0)
@@ -167,3 +168,69 @@ def test_an_interrupt_before_the_first_step_keeps_the_source(clouds):
     assert run.stopped == "interrupted"
     assert run.step == 0
     assert (points(run) == np.asarray(clouds[0], np.float32)).all()
+
+
+# ---------------------------------------------------------------------- drivers, riders and padding
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 7), (5, 5), (7, 20), (64, 64), (100, 30), (130, 256)])
+def test_even_rows_take_each_row_as_often_as_the_others_or_once_more(count, size):
+    for seed in range(5):
+        rows = np.asarray(even_rows(jax.random.key(seed), count, size))
+        times = np.bincount(rows, minlength=count)
+        assert len(rows) == size
+        assert len(times) == count
+        assert set(times) <= {size // count, size // count + (size % count > 0)}
+
+
+def test_even_rows_are_fair_on_average():
+    keys = jax.random.split(jax.random.key(0), 2000)
+    rows = np.asarray(jax.vmap(lambda key: even_rows(key, 7, 10))(keys))
+    np.testing.assert_allclose(np.bincount(rows.ravel(), minlength=7) / rows.size, 1 / 7, rtol=0.05)
+
+
+def test_a_padded_target_draws_its_first_points_only(clouds):
+    samples = np.asarray(clouds[1], np.float32)
+    target = Padded(jax.device_put(np.concatenate([samples, np.full((12, 2), 99.0, np.float32)])), np.int32(20), 50)
+    drawn = np.asarray(target.draw(KEY))
+    assert drawn.shape == (50, 2)
+    times = (drawn[:, None] == samples).all(axis=2).sum(axis=0)
+    assert times.sum() == 50
+    assert set(times) == {2, 3}
+    assert (np.asarray(target.draw(jax.random.key(1))) != drawn).any()
+
+
+def test_a_padded_run_equals_an_unpadded_one_in_law(clouds):
+    source, samples = (np.asarray(cloud, np.float32) for cloud in clouds)
+    pair = Divergence(GroupSort(L=1.0, width=8, depth=1, updates=2))
+    flow = Particles(FisherStep(1.0, 0.1), driving=np.int32(30))
+    again = np.concatenate([source, source[:2]])
+    target = Padded(jax.device_put(np.concatenate([samples, samples[:12]])), np.int32(20), 32)
+    plain, means = evolve(Particles(flow.rule), pair, source, samples, steps=20, key=KEY), []
+    for seed in range(4):
+        run = evolve(flow, pair, again, target, steps=20, key=jax.random.key(seed), driving=30, batch=32)
+        np.testing.assert_allclose(points(run)[30:], points(run)[:2], atol=1e-5)  # copies go where their originals go
+        means.append(points(run)[:30].mean(axis=0))
+    way = points(plain).mean(axis=0) - source.mean(axis=0)
+    assert np.linalg.norm(way) > 1.5
+    assert np.linalg.norm(np.mean(means, axis=0) - points(plain).mean(axis=0)) < 0.1 * np.linalg.norm(way)
+
+
+def test_riders_are_unseen(clouds):
+    source, samples = clouds
+    flow = Particles(FisherStep(1.0, 0.1), driving=np.int32(20))
+    far = np.concatenate([source[:20], 100 + source[20:]])
+    runs = [evolve(flow, PAIR, cloud, samples, steps=9, key=KEY, driving=20) for cloud in (source, far)]
+    assert (points(runs[0])[:20] == points(runs[1])[:20]).all()
+    np.testing.assert_array_equal(runs[0].history["fisher"], runs[1].history["fisher"])
+    np.testing.assert_array_equal(runs[0].history["slope"], runs[1].history["slope"])
+    assert (points(runs[0])[20:] != source[20:].astype(np.float32)).all()
+    seen = evolve(flow, PAIR, source, samples, steps=9, key=KEY)
+    assert (points(seen)[:20] != points(runs[0])[:20]).any()
+
+
+def test_another_number_of_drivers_compiles_nothing_new(clouds):
+    evolution._chunk.clear_cache()
+    for count in (10, 20):
+        evolve(FLOW, PAIR, *clouds, steps=3, key=KEY, driving=count, batch=16)
+    assert evolution._chunk._cache_size() == 1

@@ -191,7 +191,8 @@ def evolve(
         target says itself how much of it a step sees. The value of a step is then a batch's, see
         `Divergence.debiased_value`.
     driving
-        Fit the potential to the first so many particles only; the others ride along, unseen. None: to all.
+        Fit the potential to the first so many particles only; the others ride along, unseen. None: to all. A rule that
+        measures speeds sees them all unless the flow is told too, see `Particles`.
     stopping
         When to stop early; None never does.
     callbacks
@@ -216,7 +217,7 @@ def evolve(
     (20, True)
     """
     target = target if isinstance(target, Target) else Samples(_single(target))
-    run = resume or begin(flow, divergence, source, target, jax.random.key(0) if key is None else key)
+    run = resume or begin(flow, divergence, source, target, jax.random.key(0) if key is None else key, driving)
     with Progress("transporting", steps, visible=progress) as bar:
         run.stopped = ""
         try:
@@ -238,10 +239,13 @@ def evolve(
     return run
 
 
-def begin(flow: Flow, divergence: Divergence, source: Any, target: Target, key: Array) -> Run:
-    """Return the run before its first step."""
+def begin(
+    flow: Flow, divergence: Divergence, source: Any, target: Target, key: Array, driving: int | None = None
+) -> Run:
+    """Return the run before its first step; the potential's units come from the particles that drive it."""
     cloud = _single(source)
-    return Run(flow.init(cloud), divergence.init(key, cloud, target.points), key)
+    seen = cloud if driving is None else _single(np.asarray(source)[:driving])
+    return Run(flow.init(cloud), divergence.init(key, seen, target.points), key)
 
 
 def _asked(callbacks: Sequence[Callback], run: Run) -> str:

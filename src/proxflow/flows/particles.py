@@ -52,6 +52,8 @@ class Particles(Flow):
     rtol, atol
         The error that "heun_euler" and "bs23" allow a step, as a root mean square over the particles: rtol times the
         mean distance still to go, estimated as D / √I, plus atol, a length in the data's units.
+    driving
+        Only the first so many particles are measured, and choose dt; the others ride along. None: all.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class Particles(Flow):
     fixed: int = eqx.field(static=True, default=0)
     rtol: float = 0.05
     atol: float = 0.0
+    driving: Any = None
 
     def __check_init__(self) -> None:
         check_choice(self.method, "method", tuple(METHODS))
@@ -92,7 +95,11 @@ class Particles(Flow):
 
         first = self._slopes(potential, state.points)
         squares = jnp.sum(first**2, axis=-1)
-        fisher, slope = jnp.mean(squares), jnp.sqrt(jnp.max(squares))
+        fisher = jnp.mean(squares)
+        if self.driving is not None:
+            squares = jnp.where(jnp.arange(len(squares)) < self.driving, squares, 0)
+            fisher = jnp.sum(squares) / self.driving
+        slope = jnp.sqrt(jnp.max(squares))
         # D falls at the rate I and a particle moves at about √I: this far it has to go.
         distance = jnp.maximum(value, 0) / jnp.sqrt(jnp.maximum(fisher, jnp.finfo(fisher.dtype).tiny))
         proposed = self.rule(value, fisher, slope, index)

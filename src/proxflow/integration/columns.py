@@ -72,14 +72,17 @@ def check_reference(batches: np.ndarray, reference: Any, key: str) -> str:
     return str(reference)
 
 
-def label_column(adata: Any, label_key: str | None, unlabeled: str) -> np.ndarray | None:
-    """Return the class of every sample, shape (n,), as text, "" for none; None without a label_key."""
+def label_column(adata: Any, label_key: str | None, unlabeled: str, *, several: bool = True) -> np.ndarray | None:
+    """Return the class of every sample, shape (n,), as text, "" for none; None without a label_key.
+
+    several: there must be some, and classes of more than one sample, as in a fit.
+    """
     check_choice(unlabeled, "unlabeled", UNLABELLED)
     if label_key is None:
         return None
     labels, missing = _values(adata, label_key, "label_key")
     missing |= np.char.strip(labels) == ""
-    if missing.all():
+    if missing.all() and several:
         raise ValueError(f"obs[{label_key!r}] is empty.")
     if missing.any() and unlabeled == "error":
         first = str(adata.obs_names[np.argmax(missing)])
@@ -89,7 +92,7 @@ def label_column(adata: Any, label_key: str | None, unlabeled: str) -> np.ndarra
             " them by what all classes share."
         )
     names = np.unique(labels[~missing])
-    if 2 * len(names) > (~missing).sum():
+    if several and 2 * len(names) > (~missing).sum():
         raise ValueError(f"obs[{label_key!r}] has {len(names)} values in {len(labels)} samples: these are no classes.")
     return np.where(missing, "", labels)
 

@@ -63,13 +63,13 @@ def expression_of(adata: Any, genes: Sequence[str] | None = None, name: str = "X
                 f"{name}: {len(missing)} of the {len(genes)} genes of the fit are missing, such as"
                 f" {listed(missing[:3])}. Take the same annotation, or fit again on the genes that both have."
             )
-        x = x[:, [place[gene] for gene in genes]]
-    _check_finite(adata, x, name)
+        x, names = x[:, [place[gene] for gene in genes]], list(genes)
+    _check_finite(adata, x, names, name)
     _check_logged(x, name)
     return check_points(x, name, minimum=1)
 
 
-def _check_finite(adata: Any, x: Any, name: str) -> None:
+def _check_finite(adata: Any, x: Any, genes: Sequence[str], name: str) -> None:
     values = x.data if hasattr(x, "toarray") else np.asarray(x)
     bad = ~np.isfinite(values)
     if not bad.any():
@@ -77,7 +77,7 @@ def _check_finite(adata: Any, x: Any, name: str) -> None:
     dense = x.toarray() if hasattr(x, "toarray") else values
     row, column = (int(i) for i in np.argwhere(~np.isfinite(dense))[0])
     raise ValueError(
-        f"{name}: {dense[row, column]} for gene {str(adata.var_names[column])!r} in sample"
+        f"{name}: {dense[row, column]} for gene {genes[column]!r} in sample"
         f" {str(adata.obs_names[row])!r} ({int(bad.sum())} such values). Drop those genes or samples, or impute."
     )
 

@@ -127,7 +127,7 @@ class Integration:
                 f"batch {unknown[0]!r} was not in the fit, which had {sorted({self.reference, *self.transports})}."
                 " Fit again with its samples."
             )
-        labels = label_column(adata, self.label_key, self.unlabeled)
+        labels = label_column(adata, self.label_key, self.unlabeled, several=False)
         before = self._points(adata)
         after, guessed = before.copy(), None if labels is None else labels.copy()
         for batch, model in self.transports.items():
@@ -194,8 +194,9 @@ class Integration:
             model = next(iter(self.transports.values()))
             x = expression_of(adata, list(model.feature_names_in_))
             return np.asarray(x.toarray() if hasattr(x, "toarray") else x)
-        if self._computed is not None and len(self._computed[0]) == adata.n_obs and self.basis not in adata.obsm:
-            return np.asarray(self._computed[0], np.float64)
+        computed = self._computed_for(adata)
+        if computed is not None and self.basis not in adata.obsm:
+            return np.asarray(computed[0], np.float64)
         found = find_basis(adata, self.basis)
         if self.loadings is None:
             if found is None:
@@ -205,10 +206,17 @@ class Integration:
             return found
         return self.loadings.encode(adata)
 
-    def _same_space(self, adata: Any, points: np.ndarray) -> bool:
+    def _computed_for(self, adata: Any) -> tuple[Any, ...] | None:
+        """The PCA that the fit computed, if it is of these samples and not of others that are as many."""
+        if self._computed is None or len(self._computed[0]) != adata.n_obs or "X_pca" in adata.obsm:
+            return None
+        points, loadings, _ = self._computed
+        return self._computed if np.allclose(loadings.encode(adata), points, rtol=1e-3, atol=1e-3) else None
+
+    def _same_space(self, adata: Any, points: np.ndarray, basis: str | None = None) -> bool:
         """Whether obsm holds what the fit's loadings make of X, as it does for the samples of the fit."""
         assert self.loadings is not None
-        theirs = loadings_of(adata, self.basis, points)
+        theirs = loadings_of(adata, basis or self.basis, points)
         if theirs is None or theirs.genes != self.loadings.genes:
             return False
         return bool(
@@ -253,17 +261,19 @@ class Integration:
         name = adjusted_basis or f"{'X_pca' if self.basis == GENES else self.basis}_{key_added}"
         if name == self.basis:
             raise ValueError(f"adjusted_basis={name!r} would replace the basis itself: give another name.")
+        computed = self._computed_for(adata)
         if self.basis == GENES:
             assert self.loadings is not None
             basis = (after @ self.loadings.matrix - self.loadings.offset).astype(np.float32)
-            if "X_pca" in adata.obsm:
-                basis[~moved] = np.asarray(adata.obsm["X_pca"])[~moved]
+            existing = computed[0] if computed is not None else adata.obsm.get("X_pca")
+            if existing is not None and (computed is not None or self._same_space(adata, existing, "X_pca")):
+                basis[~moved] = np.asarray(existing)[~moved]
         else:
             kept = np.asarray(adata.obsm[self.basis]) if self.basis in adata.obsm else before.astype(np.float32)
             same = kept.dtype in (np.float32, np.float64) and np.array_equal(kept, before)
             basis = after.astype(kept.dtype if same else np.float32)
-        if self._computed is not None and "X_pca" not in adata.obsm and len(self._computed[0]) == adata.n_obs:
-            store_pca(adata, *self._computed)
+        if computed is not None:
+            store_pca(adata, *computed)
         adata.obsm[name] = basis
         adata.obs[f"{key_added}_shift"] = np.linalg.norm(after - before, axis=1)
         if labels is not None and self.unlabeled == "nearest":

@@ -32,7 +32,7 @@ def history(model: Integration, adjusted_basis: str, layer: str | None) -> dict[
 
 
 def _course(model: Any) -> dict[str, Any]:
-    curves = {_key(f"{start}, {c}"): np.asarray(v) for start, each in model.curves_.items() for c, v in each.items()}
+    curves = {_key(c): np.asarray(curve) for c, curve in model.curves_.items()}
     return {
         "start": model.start_,
         "n_components": model.n_components_,

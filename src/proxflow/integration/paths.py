@@ -70,7 +70,7 @@ class Flowing:
         from proxflow.targets import Padded
 
         gamma = GroupSort(self.L, self.width, self.depth, self.updates, self.learning_rate)
-        flow = Particles(FisherStep(1.0, STEP))
+        flow = Particles(FisherStep(1.0, STEP), driving=np.int32(len(drivers)))
         everybody = np.concatenate([drivers, riders])
         count = len(everybody)
 
@@ -90,7 +90,7 @@ class Flowing:
             raise ValueError(f"the flow broke: {run.stopped}. Lower L or learning_rate.")
         if not run.potentials:
             return None
-        return Recording.of(flow, run.potentials, np.asarray(run.history["step_size"], np.float32), 1)
+        return Recording.of(Particles(flow.rule), run.potentials, np.asarray(run.history["step_size"], np.float32), 1)
 
 
 def padded(points: np.ndarray) -> np.ndarray:

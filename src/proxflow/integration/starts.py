@@ -62,7 +62,8 @@ def moments_by_class(points: np.ndarray, codes: np.ndarray) -> dict[Any, ClassMo
     found = {}
     for c in np.unique(codes).tolist():
         rows = points[codes == c]
-        variance = rows.var(axis=0, ddof=1) if len(rows) > 1 else np.zeros(rows.shape[1])
+        varies = np.ptp(rows, axis=0) > 0  # a constant's variance may be rounding, not zero
+        variance = np.where(varies, rows.var(axis=0, ddof=1) if varies.any() else 0.0, 0.0)
         found[c] = ClassMoments(len(rows), rows.mean(axis=0), variance)
     return found
 
@@ -81,7 +82,8 @@ def estimate_start(kind: str, source: Mapping[Any, ClassMoments], target: Mappin
     deviation = _deviation(shared, source, target)
     differences = np.array([target[c].mean - source[c].mean for c in shared])
     noise = np.array([1 / source[c].count + 1 / target[c].count for c in shared])
-    between = _variance_between(differences / deviation, noise)
+    varies = np.isfinite(deviation)
+    between = _variance_between((differences / deviation)[:, varies], noise)
     weights = 1 / (between + noise)
     common = np.average(differences, axis=0, weights=weights)
     own = (between / (between + noise))[:, None]
@@ -93,16 +95,16 @@ def estimate_start(kind: str, source: Mapping[Any, ClassMoments], target: Mappin
 
 
 def _deviation(shared: list, source: Mapping[Any, ClassMoments], target: Mapping[Any, ClassMoments]) -> np.ndarray:
-    """Of every column within classes and batches, shape (d,); 1 where it is constant."""
+    """Of every column within classes and batches, shape (d,); infinite where it is constant: no unit."""
     parts = [side[c] for c in shared for side in (source, target)]
     freedom = max(1, sum(part.count - 1 for part in parts))
     variance = sum((part.count - 1) * part.variance for part in parts) / freedom
-    return np.sqrt(np.where(variance > 0, variance, 1.0))
+    return np.sqrt(np.where(variance > 0, variance, np.inf))
 
 
 def _variance_between(standardised: np.ndarray, noise: np.ndarray) -> float:
     """τ², what classes differ by beyond noise: moments, over all columns of differences (classes, d)."""
-    if len(noise) < 2:
+    if len(noise) < 2 or standardised.shape[1] == 0:
         return 0.0
     weights = 1 / noise
     mean = np.average(standardised, axis=0, weights=weights)

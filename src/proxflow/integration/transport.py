@@ -21,12 +21,15 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from proxflow.entropies import Entropy, entropy
+from proxflow.integration.guesses import Labelled
 from proxflow.integration.labelling import Labels, check_spelling, codes_or_one, read_labels
-from proxflow.integration.paths import STEP, Flowing, padded
-from proxflow.integration.selection import LatentClass, choose, latent_classes
+from proxflow.integration.maps import BatchMap, LatentClass
+from proxflow.integration.paths import STEP, Flowing, chosen_steps, looks
+from proxflow.integration.selection import Cohort, heldout_curves, heldout_starts
 from proxflow.integration.starts import STARTS, Start, estimate_start, moments_by_class
-from proxflow.latent import Latent, PrincipalComponents, decode_displacement, named_latent
+from proxflow.latent import Encoding, Identity, Latent, PrincipalComponents, named_latent
 from proxflow.recordings import Recording
+from proxflow.spans import column_scales
 from proxflow.validation import (
     check_choice,
     check_cloud,
@@ -41,7 +44,6 @@ from proxflow.validation import (
 __all__ = ["MISSING_CLASS", "BatchTransport"]
 
 MISSING_CLASS = ("leave", "shift", "error")
-_BLOCK = 65536
 
 
 class BatchTransport(TransformerMixin, BaseEstimator):
@@ -83,10 +85,11 @@ class BatchTransport(TransformerMixin, BaseEstimator):
     paths_ : dict
         Class -> length of its way, in units of the reference's spread; 0 where the start is all.
     heldout_ : dict of float
-        Energy distance of held-out samples to held-out samples of the reference, class by class and averaged:
-        "unmoved", after each start, and "chosen".
+        Energy distance of held-out samples to held-out samples of the reference, class by class and averaged, 0 on
+        average for samples of one law: "unmoved" and after each start, in all columns; "before the flow" and "after the
+        flow" (a cautious guess), in latent space.
     curves_ : dict
-        Start -> class -> that distance along the path `path_grid_`.
+        Class -> that distance in latent space along the path `path_grid_`.
     notes_ : list of str
         What was decided, in words.
     n_components_, encoding_, seed_, n_features_in_
@@ -171,7 +174,11 @@ class BatchTransport(TransformerMixin, BaseEstimator):
         self._labelled, self.classes_ = labels.given, labels.shared
         self._missing(labels)
         self._constant = self._constant_columns(xs, xt)
-        self._fit(xs, xt, labels, flowing)
+        scales = column_scales(xt)
+        self._column_units = np.ones(xt.shape[1]) if scales is None else scales
+        if scales is not None:
+            self.notes_.append("columns in mixed units: each was divided by its deviation inside.")
+        self._fit(xs / self._column_units, xt / self._column_units, labels, flowing)
         return self
 
     def transform(self, Xs: Any, ys: Any = None) -> np.ndarray:
@@ -185,11 +192,7 @@ class BatchTransport(TransformerMixin, BaseEstimator):
         known = np.isin(codes, self.classes_)
         if not known.all() and self.missing_class == "error":
             raise ValueError(f"class {codes[~known][0]!r} is not in the reference, which has {self.classes_}.")
-        moved = self._start.apply(points, codes)
-        for c in self.classes_:
-            recording, rows = self._recordings.get(c), np.flatnonzero(codes == c)
-            if recording is not None and len(rows):
-                moved[rows] = self._carried(recording, self._units[c], moved[rows])
+        moved = self._map.carry(points / self._column_units, codes) * self._column_units
         moved[:, self._constant] = points[:, self._constant]
         if self.missing_class == "leave":
             moved[~known] = points[~known]
@@ -204,27 +207,22 @@ class BatchTransport(TransformerMixin, BaseEstimator):
         """Move samples of unknown class, shape (n, d), by what all classes share, and no farther."""
         check_is_fitted(self, "start_")
         points = self._points(Xs)
-        moved = points * self._start.scale + self._start.common
+        moved = points * self._map.start.scale + self._map.start.common * self._column_units
         moved[:, self._constant] = points[:, self._constant]
         return moved
 
-    def predict_labels(self, Xs: Any, neighbours: int = 15) -> tuple[np.ndarray, np.ndarray]:
-        """Guess the classes of samples of the same batch, shape (n, d), by the nearest of the fit's own samples.
+    def predict_labels(self, Xs: Any, neighbours: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Guess the classes of samples of the same batch, shape (n, d), by the nearest of the fit's own (15 if None).
 
         Returns
         -------
         ndarray (n,), ndarray (n,)
             The likeliest class, and its share among the neighbours, nearer ones counting more.
         """
-        from sklearn.neighbors import KNeighborsClassifier
-
         check_is_fitted(self, "start_")
-        if not self._labelled:
+        if self._known is None:
             raise ValueError("the fit had no labels, so there are none to guess.")
-        points = self._points(Xs)
-        found = KNeighborsClassifier(min(neighbours, len(self._known[0])), weights="distance").fit(*self._known)
-        shares = found.predict_proba(self.encoding_.encode(points))
-        return found.classes_[shares.argmax(axis=1)], shares.max(axis=1)
+        return self._known.guess(self._points(Xs) / self._column_units, neighbours)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted transport to one file, whole or not at all; `load` reads it.
@@ -280,50 +278,60 @@ class BatchTransport(TransformerMixin, BaseEstimator):
         moments = moments_by_class(*source), moments_by_class(*reference)
         counts = {c: min(side[c].count for side in moments) for c in labels.shared}
         large = [c for c in labels.shared if counts[c] >= self.min_samples]
-        self._encode(xs, xt, labels, estimate_start("shift", *moments), large or labels.shared)
-        self._units = latent_classes(self.encoding_, xt, labels.reference, large)
-        starts = STARTS if self.start == "auto" else (self.start,)
-        self.curves_, self.path_grid_ = {}, np.zeros(1)
-        self.heldout_: dict[str, float] = {}
-        self.start_, steps = starts[0], dict.fromkeys(large, 0)
+        self.start_, self.heldout_ = STARTS[0] if self.start == "auto" else self.start, {}
         if large:
-            choice = choose(
-                starts, source, reference, self.encoding_, self._units, flowing,
-                folds=self.folds, steps=round(self.max_path / STEP), seed=self.seed_, progress=self.progress,
-            )  # fmt: skip
-            self.start_, steps = choice.start, choice.steps
-            self.path_grid_ = STEP * np.array(choice.grid)
-            self.curves_ = {s: {c: rows.mean(axis=0) for c, rows in each.items()} for s, each in choice.curves.items()}
-            sizes = {c: moments[0][c].count for c in large}
-            self.heldout_ = {"unmoved": choice.before, **choice.at_start(sizes), "chosen": choice.expected}
-        self._start = estimate_start(self.start_, *moments)
+            names = STARTS if self.start == "auto" else (self.start,)
+            self.heldout_ = heldout_starts(names, source, reference, large, self.folds, self.seed_)
+            self.start_ = min(names, key=self.heldout_.__getitem__)
+        self.encoding_ = self._encoding(source, reference, estimate_start("shift", *moments), large or labels.shared)
+        self.n_components_ = self.encoding_.n_components
+        goals = {c: self.encoding_.encode(xt[labels.reference == c]) for c in large}
+        places = {c: LatentClass.of(goals[c]) for c in large}
+        steps = self._steps(source, reference, places, flowing, {c: moments[0][c].count for c in large})
         self.paths_ = {c: STEP * steps.get(c, 0) for c in labels.shared}
-        self._recordings: dict[Any, Recording] = {}
-        started = self.encoding_.encode(self._start.apply(xs, labels.source))
-        goal = self.encoding_.encode(xt)
+        start = estimate_start(self.start_, *moments)
+        flows: dict[Any, Recording] = {}
         for c, count in steps.items():
-            z = self._units[c].units(started[labels.source == c])
-            w = self._units[c].units(goal[labels.reference == c])
-            found = flowing.run(z, z[:0], w, count, self.seed_)
-            if found is not None:
-                self._recordings[c] = found
+            rows = labels.source == c
+            z = places[c].units(self.encoding_.encode(start.apply(xs[rows], labels.source[rows])))
+            found = flowing.run(z, z[:0], places[c].units(goals[c]), count, self.seed_)
+            flows |= {} if found is None else {c: found}
+        self._map = BatchMap(start, self.encoding_, places, flows)
+        self._known = Labelled.of(xs, labels.source, self.seed_) if labels.given else None
         self._note(counts)
 
-    def _encode(self, xs: np.ndarray, xt: np.ndarray, labels: Labels, shift: Start, flowing: list) -> None:
+    def _steps(
+        self, source: Cohort, reference: Cohort, places: dict[Any, LatentClass], flowing: Flowing,
+        counts: dict[Any, int],
+    ) -> dict[Any, int]:  # fmt: skip
+        """How many steps every class flows, by its held-out curve."""
+        most = round(self.max_path / STEP)
+        self.curves_, self.path_grid_ = {}, STEP * np.array(looks(most))
+        if not places or most == 0:
+            return {}
+        curves = heldout_curves(
+            self.start_, source, reference, self.encoding_, places, flowing,
+            folds=self.folds, steps=most, seed=self.seed_, progress=self.progress,
+        )  # fmt: skip
+        self.curves_ = {c: rows.mean(axis=0) for c, rows in curves.items()}
+        steps, left = chosen_steps(curves, counts, looks(most))
+        before = sum(counts[c] * float(curve[0]) for c, curve in self.curves_.items()) / sum(counts.values())
+        self.heldout_ |= {"before the flow": before, "after the flow": left}
+        return steps
+
+    def _encoding(self, source: Cohort, reference: Cohort, shift: Start, flowing: list) -> Encoding:
         """Fit the latent space to both sides, once they lie on each other: not to what tells them apart."""
-        sides = np.array(
-            [f"s{c}" for c in labels.source.tolist()] + [f"t{c}" for c in labels.reference.tolist()], object
-        )
-        both = np.concatenate([labels.source, labels.reference])
+        sides = np.array([f"s{c}" for c in source[1].tolist()] + [f"t{c}" for c in reference[1].tolist()], object)
+        both = np.concatenate([source[1], reference[1]])
         sides[~np.isin(both, flowing)] = None  # classes that do not flow need no components
         latent = named_latent(self.latent, self.n_components)
-        points = np.concatenate([shift.apply(xs, labels.source), xt])
+        points = np.concatenate([shift.apply(*source), reference[0]])
         if isinstance(latent, PrincipalComponents):  # classes flow by themselves: what tells them apart is not needed
             for c in np.unique(both):
                 points[both == c] -= points[both == c].mean(axis=0)
-        self.encoding_ = latent.fit(points, labels=sides, seed=self.seed_)
-        self.n_components_ = self.encoding_.n_components
-        self._known = self.encoding_.encode(xs), labels.source
+            if not np.ptp(points, axis=0).any():
+                latent = Identity()  # every class is one point
+        return latent.fit(points, labels=sides, seed=self.seed_)
 
     def _missing(self, labels: Labels) -> None:
         if not labels.source_only:
@@ -357,12 +365,6 @@ class BatchTransport(TransformerMixin, BaseEstimator):
         self.notes_.append(
             f"start: {what}. Then a flow in {self.n_components_} components, by class and spread: {ways}."
         )
-
-    def _carried(self, recording: Recording, unit: LatentClass, points: np.ndarray) -> np.ndarray:
-        first = self.encoding_.encode(points)
-        z = unit.units(first)
-        ended = np.concatenate([recording.carry(padded(z[i : i + _BLOCK]))[:_BLOCK] for i in range(0, len(z), _BLOCK)])
-        return decode_displacement(self.encoding_, points, first, unit.coordinates(ended[: len(z)]))
 
     # ------------------------------------------------------------------ points in
 

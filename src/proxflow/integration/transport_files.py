@@ -18,8 +18,9 @@ from proxflow.flow_files import decoded, encoded
 from proxflow.flows.particles import Particles
 from proxflow.flows.steps import FisherStep
 from proxflow.gamma.groupsort import GroupSort
+from proxflow.integration.guesses import Labelled
+from proxflow.integration.maps import BatchMap, LatentClass
 from proxflow.integration.paths import STEP
-from proxflow.integration.selection import LatentClass
 from proxflow.integration.starts import Start
 from proxflow.latent import LATENTS, encoding_arrays, encoding_from
 from proxflow.recordings import Recording
@@ -44,26 +45,28 @@ def packed(model: BatchTransport) -> tuple[dict[str, Any], dict[str, np.ndarray]
         for name, value in model.get_params(deep=False).items()
         if name != "random_state"
     }
-    units = list(model._units)
+    fitted, known = model._map, model._known
+    places = list(fitted.places)
     header = {
         "parameters": parameters, "seed": model.seed_, "features": model.n_features_in_, "labelled": model._labelled,
         "classes": model.classes_, "paths": [model.paths_[c] for c in model.classes_], "start": model.start_,
-        "heldout": model.heldout_, "notes": model.notes_, "units": units, "flowing": list(model._recordings),
-        "columns": [str(name) for name in getattr(model, "feature_names_in_", ())],
-        "curves": {start: list(each) for start, each in model.curves_.items()},
+        "heldout": model.heldout_, "notes": model.notes_, "places": places, "flowing": list(fitted.flows),
+        "columns": [str(name) for name in getattr(model, "feature_names_in_", ())], "curves": list(model.curves_),
     }  # fmt: skip
     arrays = {
-        "scale": model._start.scale, "common": model._start.common, "constant": model._constant,
-        "offsets": np.array([model._start.offsets[c] for c in model.classes_]), "grid": np.asarray(model.path_grid_),
-        "centres": np.array([model._units[c].centre for c in units]).reshape(len(units), -1),
-        "spreads": np.array([model._units[c].spread for c in units]),
-        "known": model._known[0], "known_codes": model._known[1],
+        "scale": fitted.start.scale, "common": fitted.start.common, "constant": model._constant,
+        "units": model._column_units,
+        "offsets": np.array([fitted.start.offsets[c] for c in model.classes_]), "grid": np.asarray(model.path_grid_),
+        "centres": np.array([fitted.places[c].centre for c in places]).reshape(len(places), -1),
+        "spreads": np.array([fitted.places[c].spread for c in places]),
+        "curves": np.array(list(model.curves_.values())),
         **encoding_arrays(model.encoding_),
     }  # fmt: skip
-    for i, recording in enumerate(model._recordings.values()):
+    if known is not None:
+        arrays |= {"known": known.coordinates, "known.codes": known.codes}
+        arrays |= {f"known.{name}": part for name, part in encoding_arrays(known.encoding).items()}
+    for i, recording in enumerate(fitted.flows.values()):
         arrays |= {f"sizes.{i}": recording.sizes, **leaves(recording.potentials, f"potentials.{i}")}
-    for start, each in model.curves_.items():
-        arrays[f"curves.{start}"] = np.array(list(each.values()))
     return header, arrays
 
 
@@ -83,7 +86,7 @@ def unpacked(model: BatchTransport, header: Mapping[str, Any], arrays: Mapping[s
     flowing = model._settings()
     model.random_state = model.seed_ = int(header["seed"])
     width = model.n_features_in_ = int(header["features"])
-    if any(arrays[name].shape != (width,) for name in ("scale", "common", "constant")):
+    if any(arrays[name].shape != (width,) for name in ("scale", "common", "constant", "units")):
         raise ValueError("a start of another width")
     if len(header["columns"]) not in (0, width):
         raise ValueError("names of another number of columns")
@@ -93,25 +96,29 @@ def unpacked(model: BatchTransport, header: Mapping[str, Any], arrays: Mapping[s
     model.paths_ = dict(zip(model.classes_, header["paths"], strict=True))
     model.start_, model.heldout_, model.notes_ = header["start"], dict(header["heldout"]), list(header["notes"])
     offsets = dict(zip(model.classes_, arrays["offsets"], strict=True))
-    model._start = Start(arrays["scale"], offsets, arrays["common"])
-    model._constant, model._known = arrays["constant"].astype(bool), (arrays["known"], arrays["known_codes"])
+    start = Start(arrays["scale"], offsets, arrays["common"])
+    model._constant, model._column_units, model._known = arrays["constant"].astype(bool), arrays["units"], None
+    if "known" in arrays:
+        named = {name.removeprefix("known."): part for name, part in arrays.items() if name.startswith("known.")}
+        model._known = Labelled(encoding_from(named), arrays["known"], arrays["known.codes"])
     model.encoding_ = encoding_from(arrays)
     model.n_components_ = model.encoding_.n_components
     if model.encoding_.n_features != width or arrays["centres"].shape[1:] not in ((model.n_components_,), (0,)):
         raise ValueError("a latent space of another width")
-    places = zip(arrays["centres"], arrays["spreads"].tolist(), strict=True)
-    model._units = {c: LatentClass(*place) for c, place in zip(header["units"], places, strict=True)}
+    found = zip(arrays["centres"], arrays["spreads"].tolist(), strict=True)
+    places = {c: LatentClass(*place) for c, place in zip(header["places"], found, strict=True)}
     model.path_grid_ = arrays["grid"]
-    model.curves_ = {s: dict(zip(names, arrays[f"curves.{s}"], strict=True)) for s, names in header["curves"].items()}
+    model.curves_ = dict(zip(header["curves"], arrays["curves"], strict=True))
     # The shapes of a potential are those of a space with these settings.
     gamma, few = GroupSort(flowing.L, flowing.width, flowing.depth), np.zeros((2, model.n_components_), np.float32)
     few[1] = 1.0
     template = (_template(gamma, few),)
     flow = Particles(FisherStep(1.0, STEP))
-    model._recordings = {
+    flows = {
         c: Recording(flow, restored(template, f"potentials.{i}", arrays, stacked=True), arrays[f"sizes.{i}"])
         for i, c in enumerate(header["flowing"])
     }
+    model._map = BatchMap(start, model.encoding_, places, flows)
     return model
 
 
