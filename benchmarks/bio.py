@@ -16,6 +16,7 @@ fit by construction.
 from __future__ import annotations
 
 import os
+import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,7 +49,7 @@ class Cohorts:
         rng = np.random.default_rng(seed)
         s, t = _half(self.ys, rng), _half(self.yt, rng)
         u = None if self.unlabelled is None else _half(np.zeros(len(self.unlabelled)), rng)
-        return self._part(s, t, u), self._part(~s, ~t, None if u is None else ~u)
+        return self.part(s, t, u), self.part(~s, ~t, None if u is None else ~u)
 
     def permuted(self, seed: int) -> Cohorts:
         """The classes of both sides in random order: there is nothing to be learned from them."""
@@ -59,7 +60,8 @@ class Cohorts:
         """A source without a batch effect."""
         return replace(self, source=self.truth)
 
-    def _part(self, s: np.ndarray, t: np.ndarray, u: np.ndarray | None) -> Cohorts:
+    def part(self, s: np.ndarray, t: np.ndarray, u: np.ndarray | None = None) -> Cohorts:
+        """Samples of the source, of the reference, and of its rows without a class, by masks."""
         return Cohorts(
             self.source[s], self.ys[s], self.reference[t], self.yt[t],
             None if self.truth is None else self.truth[s], None if u is None else self.unlabelled[u],
@@ -112,6 +114,17 @@ def made(seed: int, *, curved: bool = False) -> Cohorts:
         seen += (z**2 - 1) @ sparse(BENT, 0.35, 0.15)
     seen = np.where(seen > 12, 12 + 1.5 * np.tanh((seen - 12) / 1.5), seen)
     return Cohorts(seen, ys, reference, yt, truth)
+
+
+def field(seed: int) -> tuple[Cohorts, Cohorts] | None:
+    """The halves, fitted and held out, of `field/bio_synth.py` beside the data folder, as it takes them itself."""
+    file = DATA.parent / "field" / "bio_synth.py"
+    if not file.exists():
+        return None
+    d, rng = runpy.run_path(str(file))["make_data"](seed), np.random.default_rng(seed)
+    every = Cohorts(d["XB"], d["yB"], d["XA"], d["yA"], d["XB_true"])
+    t, s = (np.isin(np.arange(len(y)), rng.permutation(len(y))[: len(y) // 2]) for y in (every.yt, every.ys))
+    return every.part(s, t), every.part(~s, ~t)
 
 
 # ---------------------------------------------------------------------- real

@@ -77,6 +77,12 @@ def solvers(folder: Path) -> None:
     subprocess.run([sys.executable, str(example), "--out", str(folder / "solvers.png")], check=True)
 
 
+def cohorts(folder: Path) -> None:
+    """Draw two cohorts before and after: examples/integrate_cohorts.py."""
+    example = Path(__file__).parents[1] / "examples" / "integrate_cohorts.py"
+    subprocess.run([sys.executable, str(example), "--out", str(folder / "integrate.png")], check=True)
+
+
 def large(folder: Path) -> None:
     """Draw the bias of minibatches, and a run that was killed twice."""
     example = Path(__file__).parents[1] / "examples" / "large_and_long.py"
@@ -160,7 +166,7 @@ def _stack(files: list[Path], folder: Path) -> None:
 if __name__ == "__main__":
     chosen = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
     chosen.mkdir(parents=True, exist_ok=True)
-    for draw in (potential, particles, digits, augmentation, solvers, large, kept, tails, sets, pictures):
+    for draw in (potential, particles, digits, augmentation, solvers, large, kept, tails, sets, pictures, cohorts):
         draw(chosen)
     for file in chosen.glob("*.png"):
         _shrink(file)

@@ -157,6 +157,7 @@ class BatchTransport(TransformerMixin, BaseEstimator):
             Bad samples (the place is named), columns or labels that do not match, a setting out of range.
         """
         flowing = self._settings()
+        self.__dict__.pop("_map", None)  # a fit that is broken off leaves nothing that passes for one
         if Xt is None:
             raise ValueError("Xt, the reference, is missing: fit(Xs, ys, Xt, yt).")
         self.seed_ = seed_from(self.random_state)
@@ -187,11 +188,11 @@ class BatchTransport(TransformerMixin, BaseEstimator):
         ys: their classes, if the fit had labels; `predict_labels` guesses them. A sample's image does not depend on
         the others.
         """
-        check_is_fitted(self, "start_")
+        check_is_fitted(self, "_map")
         points, codes = self._read(Xs, ys)
         known = np.isin(codes, self.classes_)
         if not known.all() and self.missing_class == "error":
-            raise ValueError(f"class {codes[~known][0]!r} is not in the reference, which has {self.classes_}.")
+            raise ValueError(f"class {codes[~known][0].item()!r} is not in the reference, which has {self.classes_}.")
         moved = self._map.carry(points / self._column_units, codes) * self._column_units
         moved[:, self._constant] = points[:, self._constant]
         if self.missing_class == "leave":
@@ -205,7 +206,7 @@ class BatchTransport(TransformerMixin, BaseEstimator):
 
     def shift(self, Xs: Any) -> np.ndarray:
         """Move samples of unknown class, shape (n, d), by what all classes share, and no farther."""
-        check_is_fitted(self, "start_")
+        check_is_fitted(self, "_map")
         points = self._points(Xs)
         moved = points * self._map.start.scale + self._map.start.common * self._column_units
         moved[:, self._constant] = points[:, self._constant]
@@ -219,7 +220,7 @@ class BatchTransport(TransformerMixin, BaseEstimator):
         ndarray (n,), ndarray (n,)
             The likeliest class, and its share among the neighbours, nearer ones counting more.
         """
-        check_is_fitted(self, "start_")
+        check_is_fitted(self, "_map")
         if self._known is None:
             raise ValueError("the fit had no labels, so there are none to guess.")
         return self._known.guess(self._points(Xs) / self._column_units, neighbours)
@@ -234,7 +235,7 @@ class BatchTransport(TransformerMixin, BaseEstimator):
         """
         from proxflow.integration.transport_files import write_transport
 
-        check_is_fitted(self, "start_")
+        check_is_fitted(self, "_map")
         write_transport(path, self)
 
     @classmethod
@@ -265,6 +266,8 @@ class BatchTransport(TransformerMixin, BaseEstimator):
             )
         if self.max_path != 0:
             check_positive(self.max_path, "max_path")
+        if self.width % 2:
+            raise ValueError(f"width must be even (GroupSort pairs units), got {self.width}.")
         check_positive(self.learning_rate, "learning_rate")
         check_slope(self.L)
         named_latent(self.latent, self.n_components)
@@ -296,8 +299,8 @@ class BatchTransport(TransformerMixin, BaseEstimator):
             z = places[c].units(self.encoding_.encode(start.apply(xs[rows], labels.source[rows])))
             found = flowing.run(z, z[:0], places[c].units(goals[c]), count, self.seed_)
             flows |= {} if found is None else {c: found}
-        self._map = BatchMap(start, self.encoding_, places, flows)
         self._known = Labelled.of(xs, labels.source, self.seed_) if labels.given else None
+        self._map = BatchMap(start, self.encoding_, places, flows)
         self._note(counts)
 
     def _steps(

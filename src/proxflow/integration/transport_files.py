@@ -50,7 +50,7 @@ def packed(model: BatchTransport) -> tuple[dict[str, Any], dict[str, np.ndarray]
     header = {
         "parameters": parameters, "seed": model.seed_, "features": model.n_features_in_, "labelled": model._labelled,
         "classes": model.classes_, "paths": [model.paths_[c] for c in model.classes_], "start": model.start_,
-        "heldout": model.heldout_, "notes": model.notes_, "places": places, "flowing": list(fitted.flows),
+        "heldout": list(model.heldout_), "notes": model.notes_, "places": places, "flowing": list(fitted.flows),
         "columns": [str(name) for name in getattr(model, "feature_names_in_", ())], "curves": list(model.curves_),
     }  # fmt: skip
     arrays = {
@@ -60,6 +60,7 @@ def packed(model: BatchTransport) -> tuple[dict[str, Any], dict[str, np.ndarray]
         "centres": np.array([fitted.places[c].centre for c in places]).reshape(len(places), -1),
         "spreads": np.array([fitted.places[c].spread for c in places]),
         "curves": np.array(list(model.curves_.values())),
+        "heldout": np.array(list(model.heldout_.values()), float),  # not JSON: a reference that is one point has NaN
         **encoding_arrays(model.encoding_),
     }  # fmt: skip
     if known is not None:
@@ -94,7 +95,8 @@ def unpacked(model: BatchTransport, header: Mapping[str, Any], arrays: Mapping[s
         model.feature_names_in_ = np.array(header["columns"], object)
     model._labelled, model.classes_ = bool(header["labelled"]), list(header["classes"])
     model.paths_ = dict(zip(model.classes_, header["paths"], strict=True))
-    model.start_, model.heldout_, model.notes_ = header["start"], dict(header["heldout"]), list(header["notes"])
+    model.start_, model.notes_ = header["start"], list(header["notes"])
+    model.heldout_ = dict(zip(header["heldout"], arrays["heldout"].tolist(), strict=True))
     offsets = dict(zip(model.classes_, arrays["offsets"], strict=True))
     start = Start(arrays["scale"], offsets, arrays["common"])
     model._constant, model._column_units, model._known = arrays["constant"].astype(bool), arrays["units"], None
