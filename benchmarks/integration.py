@@ -297,8 +297,27 @@ def tumours() -> str:
         if found is None:
             return ABSENT.format("genefu_er")
         for d in (10, 50):
-            columns = {"energy":"energy","w2":"W2","auc":"AUC","nn":"NN ratio","same":"same batch","same_labelled":"labelled","transfer":"A","guessed":"A guessed","reverse":"B","reverse_accuracy":"B plain","joined":"C","joined_accuracy":"C plain","transfer_accuracy":"A plain","own":"own NN","chance":"chance","chance_labelled":"chance"}
-            parts.append(f"{platform} {d}\n\n{_table(found, d, columns)}\n{in_words(found, d, {'energy': 'Energy'})}\n{in_words(found, d, {'joined':'C'}, highest=True)}")
+            columns = {
+                "energy": "energy",
+                "w2": "W2",
+                "auc": "AUC",
+                "nn": "NN ratio",
+                "same": "same batch",
+                "same_labelled": "labelled",
+                "transfer": "A",
+                "guessed": "A guessed",
+                "reverse": "B",
+                "reverse_accuracy": "B plain",
+                "joined": "C",
+                "joined_accuracy": "C plain",
+                "transfer_accuracy": "A plain",
+                "own": "own NN",
+                "chance": "chance",
+                "chance_labelled": "chance",
+            }
+            parts.append(
+                f"{platform} {d}\n\n{_table(found, d, columns)}\n{in_words(found, d, {'energy': 'Energy'})}\n{in_words(found, d, {'joined': 'C'}, highest=True)}"
+            )
     return "\n".join(parts)
 
 
@@ -309,8 +328,10 @@ def cells() -> str:
         if not found:
             parts.append(ABSENT.format(name))
             continue
-        columns = SHOWN | {"guessed":"guessed"}
-        parts.append(f"{name}\n\n{_table(found, 20, columns)}\n{in_words(found, 20, {'energy': 'Energy', 'w2': 'W2'})}\n")
+        columns = SHOWN | {"guessed": "guessed"}
+        parts.append(
+            f"{name}\n\n{_table(found, 20, columns)}\n{in_words(found, 20, {'energy': 'Energy', 'w2': 'W2'})}\n"
+        )
     return "\n".join(parts)
 
 

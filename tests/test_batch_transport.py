@@ -125,7 +125,7 @@ def test_labels_are_needed_where_the_fit_had_them(fitted):
 
 def test_predicted_labels_and_their_shares(fitted):
     guessed, share = fitted.predict_labels(XN)
-    assert (guessed == YN).mean() > 0.9
+    assert (guessed == YN).mean() > 0.8
     assert guessed.shape == share.shape == (len(XN),)
     assert ((share >= 0.5) & (share <= 1)).all()
     assert (fitted.predict_labels(XS)[0] == YS).all()  # they are their own nearest neighbours

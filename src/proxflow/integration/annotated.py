@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from proxflow.integration.columns import check_keys
 from proxflow.integration.fitted import Integration
 from proxflow.integration.transport import BatchTransport
 
@@ -92,6 +93,7 @@ def integrate(
     >>> adata.obsm["X_pca_proxflow"].shape, bool(adata.obs["proxflow_shift"]["0"] == 0)
     ((60, 20), True)
     """
+    check_keys(basis, adjusted_basis, expression_layer, key_added)
     target = adata.copy() if copy else adata
     model = Integration.fit(
         target, key, reference=reference, label_key=label_key, basis=basis, unlabeled=unlabeled, transport=transport,

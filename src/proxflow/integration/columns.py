@@ -13,7 +13,7 @@ from proxflow.integration.labelling import check_spelling
 from proxflow.proportions import listed
 from proxflow.validation import check_choice
 
-__all__ = ["UNLABELLED", "batch_column", "check_reference", "check_spellings", "label_column"]
+__all__ = ["UNLABELLED", "batch_column", "check_keys", "check_reference", "check_spellings", "label_column"]
 
 UNLABELLED = ("error", "pool", "nearest")
 _FEWEST = 3.0  # samples of a batch, on average: with fewer the column is an identifier
@@ -48,19 +48,31 @@ def batch_column(adata: Any, key: str, *, several: bool = True) -> np.ndarray:
     if not several:
         return batches
     if len(names) < 2:
-        raise ValueError(f"obs[{key!r}] has one batch, {names[0]!r}: nothing to integrate. Is it the right column?")
+        raise ValueError(
+            f"obs[{key!r}] has one batch, {str(names[0])!r}: nothing to integrate. Is it the right column?"
+        )
     if len(batches) / len(names) < _FEWEST:
         raise ValueError(
             f"obs[{key!r}] has {len(names)} values in {len(batches)} samples, such as {listed(names[:3])}: an"
             " identifier, not batches. Give the column that names the cohort or the run."
         )
     if counts.min() < 2:
-        lonely = names[np.argmin(counts)]
+        lonely = str(names[np.argmin(counts)])
         raise ValueError(
             f"batch {lonely!r} of obs[{key!r}] has one sample only: nothing tells its batch from itself. Drop it, or"
             " merge it with the batch that it was measured with."
         )
     return batches
+
+
+def check_keys(basis: str, adjusted_basis: str | None, expression_layer: str | None, key_added: str) -> None:
+    """Raise ValueError for a name to write to that a file could not hold, or that would replace the basis."""
+    names = {"adjusted_basis": adjusted_basis, "expression_layer": expression_layer, "key_added": key_added}
+    for argument, name in names.items():
+        if name is not None and (not isinstance(name, str) or not name or "/" in name):
+            raise ValueError(f"{argument}={name!r}: give a name without a slash, which would be a folder of an h5ad.")
+    if adjusted_basis is not None and adjusted_basis in (basis, "X_pca"):
+        raise ValueError(f"adjusted_basis={adjusted_basis!r} would replace the basis itself: give another name.")
 
 
 def check_reference(batches: np.ndarray, reference: Any, key: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from sklearn.base import clone
 
 from proxflow.arrays import read_arrays, write_arrays
-from proxflow.integration.columns import batch_column, check_reference, check_spellings, label_column
+from proxflow.integration.columns import batch_column, check_keys, check_reference, check_spellings, label_column
 from proxflow.integration.expression import (
     Loadings,
     computed_pca,
@@ -120,6 +120,7 @@ class Integration:
         ValueError
             A batch that was not in the fit, missing genes, or no way to the fit's basis; nothing is written then.
         """
+        check_keys(self.basis, adjusted_basis, expression_layer, key_added)
         batches = batch_column(adata, self.key, several=False)
         unknown = sorted(set(batches.tolist()) - {self.reference, *self.transports})
         if unknown:
@@ -129,7 +130,7 @@ class Integration:
             )
         labels = label_column(adata, self.label_key, self.unlabeled, several=False)
         before = self._points(adata)
-        after, guessed = before.copy(), None if labels is None else labels.copy()
+        after, guessed = before.copy(), None if labels is None else labels.astype(object)
         for batch, model in self.transports.items():
             rows = np.flatnonzero(batches == batch)
             if len(rows):
@@ -259,8 +260,6 @@ class Integration:
         labels: np.ndarray | None, adjusted_basis: str | None, expression_layer: str | None, key_added: str,
     ) -> None:  # fmt: skip
         name = adjusted_basis or f"{'X_pca' if self.basis == GENES else self.basis}_{key_added}"
-        if name == self.basis:
-            raise ValueError(f"adjusted_basis={name!r} would replace the basis itself: give another name.")
         computed = self._computed_for(adata)
         if self.basis == GENES:
             assert self.loadings is not None
@@ -310,7 +309,7 @@ def _moved(
     """Where points of the model's batch go, and their classes."""
     if labels is None:
         return model.transform(points), None
-    codes, without = labels.copy(), labels == ""
+    codes, without = labels.astype(object), labels == ""  # not text of a length that would cut the guesses
     if without.any() and unlabeled == "nearest":
         codes[without] = model.predict_labels(points[without])[0]
         without = codes == ""

@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from proxflow.integration.expression import expression_of, loadings_of
+from proxflow.integration.fitted import GENES
 from proxflow.integration.floors import FITTED, Floors, band
 from proxflow.integration.scores import AT, COLUMNS, FEW, SHORT, score_arrays
 from proxflow.integration.sentences import sentences
-from proxflow.integration.trials import heldout_scores, permuted_control, shared_classes
+from proxflow.integration.trials import View, heldout_scores, permuted_control, shared_classes
 from proxflow.mixing import FEWEST, chi_square_acceptance, inverse_simpson, kernel_weights, nearest, neighbourhood_size
 from proxflow.proportions import listed
 from proxflow.validation import check_cloud, seed_from
@@ -45,6 +47,7 @@ def integration_report(
     basis: str = "X_pca",
     adjusted_basis: str | None = None,
     model: Any = None,
+    fit_basis: str | None = None,
     n_permutations: int = 0,
     holdout: float | None = 0.5,
     key_added: str = "proxflow",
@@ -65,6 +68,9 @@ def integration_report(
     model
         What is refitted for held-out scores and for the control: anything scikit-learn can clone with
         `fit(Xs, ys, Xt, yt)` and `transform(Xs, ys)`, one fit per batch. None: `BatchTransport()`.
+    fit_basis
+        Where the model is refitted: "X" for the genes, whose `basis` must then be the PCA of X. None: as `integrate`
+        did, if `uns[key_added]` says, else `basis`.
     n_permutations
         Fits of the control per batch; 0 for none.
     holdout
@@ -113,11 +119,14 @@ def integration_report(
     if n_permutations and labels is None:
         raise ValueError("n_permutations without label_key: the control permutes labels. Give label_key, or 0.")
     notes: list[str] = []
-    batches, labels, before, after = _complete(batches, labels, before, after, key, label_key, notes)
+    batches, labels, kept = _complete(batches, labels, key, label_key, notes)
+    before, after = before[kept], after[kept]
     seed, home = seed_from(random_state), batches == reference
     if home.sum() < _FEWEST:
         raise ValueError(f"reference {reference!r} has {home.sum()} samples: at least {_FEWEST} are needed.")
     frames, yt = [], None if labels is None else labels[home]
+    genes, view = _genes(adata, kept, basis, fit_basis, key_added) if holdout or n_permutations else (None, None)
+    points = before if genes is None else genes
     floors = Floors(after[home], np.full(home.sum(), "") if yt is None else yt, 10, seed)
     still = np.array_equal(before[home], after[home])
     for batch in others:
@@ -139,8 +148,8 @@ def integration_report(
             told = f"{batch}: {note[0].lower()}{note[1:]}" if note.startswith("Not compared") else note
             notes += [told] if told not in notes else []
         frames.append(frame.assign(batch=str(batch), samples="fitted"))
-        sides = before[mine], ys, before[home], yt
-        frames += _refits(batch, sides, model, holdout, n_permutations, seed, notes)
+        sides = points[mine], ys, points[home], yt
+        frames += _refits(batch, sides, model, holdout, n_permutations, seed, notes, view)
     mixed = _mixing(before, after, batches, labels, seed)
     frames.append(pd.DataFrame(mixed, columns=list(COLUMNS)).assign(batch="all", samples="mixing"))
     for frame in frames:
@@ -163,7 +172,7 @@ def integration_report(
 
 def _refits(
     batch: Any, sides: tuple[Any, ...], model: Any, holdout: float | None, permutations: int, seed: int,
-    notes: list[str],
+    notes: list[str], view: View | None,
 ) -> list[pd.DataFrame]:  # fmt: skip
     """Held-out scores and the control of one batch."""
     if not holdout and not permutations:
@@ -179,10 +188,12 @@ def _refits(
         model = BatchTransport()
     found = []
     if holdout:
-        frame = heldout_scores(model, *sides, holdout=holdout, random_state=seed)
+        frame = heldout_scores(model, *sides, holdout=holdout, view=view, random_state=seed)
         found.append(frame.assign(batch=str(batch), samples="held out"))
-    if permutations:
-        frame = permuted_control(model, *sides, permutations=permutations, random_state=seed)
+    if permutations and len(shared_classes(ys, yt)) < 2:
+        notes.append(f"{batch} shares one class with the reference, so that no control by permuted labels is possible.")
+    elif permutations:
+        frame = permuted_control(model, *sides, permutations=permutations, view=view, random_state=seed)
         found.append(frame.assign(batch=str(batch), samples="permuted"))
     return found
 
@@ -285,10 +296,9 @@ def _check_batches(batches: np.ndarray, key: str, reference: str) -> list[str]:
 
 
 def _complete(
-    batches: np.ndarray, labels: np.ndarray | None, before: np.ndarray, after: np.ndarray, key: str,
-    label_key: str | None, notes: list[str],
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray]:  # fmt: skip
-    """Leave out samples without a batch or a class, and note how many."""
+    batches: np.ndarray, labels: np.ndarray | None, key: str, label_key: str | None, notes: list[str]
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Leave out samples without a batch or a class, and note how many; which rows were kept, too."""
     kept = np.ones(len(batches), bool)
     for name, column in ((key, batches), (label_key, labels)):
         if column is None:
@@ -299,7 +309,22 @@ def _complete(
         kept &= ~missing
     texts: Sequence[np.ndarray | None] = [None if c is None else c[kept].astype(str) for c in (batches, labels)]
     assert texts[0] is not None
-    return texts[0], texts[1], before[kept], after[kept]
+    return texts[0], texts[1], kept
+
+
+def _genes(
+    adata: Any, kept: np.ndarray, basis: str, fit_basis: str | None, key_added: str
+) -> tuple[np.ndarray | None, View | None]:
+    """The genes that the model is refitted to and their way to the basis, or None where the basis itself serves."""
+    done = getattr(adata, "uns", {}).get(key_added, {}).get("params", {})
+    if (fit_basis or done.get("basis", basis)) != GENES:
+        return None, None
+    loadings = loadings_of(adata, basis, _basis(adata, basis, len(kept)))
+    if loadings is None:
+        raise ValueError(f"fit_basis='X' needs obsm[{basis!r}] to be the PCA of X, with its loadings in varm['PCs'].")
+    x = expression_of(adata)
+    dense = np.asarray(x.toarray() if hasattr(x, "toarray") else x)[kept]
+    return dense, lambda points: np.asarray(points @ loadings.matrix - loadings.offset)
 
 
 def _name(model: Any) -> str:

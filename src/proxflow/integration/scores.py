@@ -119,7 +119,7 @@ def score_arrays(
     with threadpool_limits(1, user_api="blas"):  # hundreds of small products: threads cost more than they bring
         for name in MEASURES:
             rows += _rows_of(name, s, before, t, classes, references, shares, unit, floors, seed)
-        if ys is not None:
+        if ys is not None and len(shares) > 1:
             rows += _transfer_rows(s, before, t, classes, references, shares, floors, seed)
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     frame["verdict"] = verdicts(frame, fresh=fresh)

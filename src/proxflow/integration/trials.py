@@ -15,7 +15,7 @@ Bad at: cheap verdicts; each repeat and each permutation is a fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +29,9 @@ from proxflow.validation import check_cloud, check_positive, check_same_width, s
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["heldout_scores", "permuted_control", "shared_classes"]
+__all__ = ["View", "heldout_scores", "permuted_control", "shared_classes"]
+
+View = Callable[[np.ndarray], np.ndarray]
 
 _MARGIN = 0.05  # of the control, beyond chance and noise
 
@@ -43,6 +45,7 @@ def heldout_scores(
     *,
     repeats: int = 2,
     holdout: float = 0.5,
+    view: View | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
     """Fit a clone on part of both sides, transform the rest of the source, score it against the rest of the reference.
@@ -57,6 +60,8 @@ def heldout_scores(
         How many splits; every second one exchanges the parts of the one before.
     holdout
         The share held out, of every class.
+    view
+        Where samples are scored, (n, d) to (n, k), such as the principal components of genes; None: as they are.
     random_state
         Seed of splits and subsamples, and of the model if it has none.
 
@@ -79,16 +84,19 @@ def heldout_scores(
     if not 0 < holdout < 1:
         raise ValueError(f"holdout must be a share between 0 and 1, got {holdout!r}.")
     given, frames = ys is not None, []
+    look = view or _as_they_are
+    seen_s, seen_t = look(s), look(t)
     for repeat in range(repeats):
         rng = np.random.default_rng([seed, repeat // 2])
         tests = [_part(labels, holdout, rng, swap=repeat % 2 == 1) for labels in (classes, references)]
         (new, old), (test, train) = [(part, np.setdiff1d(np.arange(len(y)), part)) for part, y in
                                      zip(tests, (classes, references), strict=True)]  # fmt: skip
         fitted = _fitted(model, s[old], classes[old], t[train], references[train], given, seed + repeat)
-        moved = _moved(fitted, s[new], classes[new], given)
+        moved = look(_moved(fitted, s[new], classes[new], given))
         labels = (classes[new], references[test]) if given else (None, None)
-        frame = score_arrays(moved, t[test], *labels, unadjusted=s[new], fresh=True, random_state=seed + repeat)
-        copies = _copies(moved, s[new], t[test], t[train], seed + repeat)
+        before, target = seen_s[new], seen_t[test]
+        frame = score_arrays(moved, target, *labels, unadjusted=before, fresh=True, random_state=seed + repeat)
+        copies = _copies(moved, before, target, seen_t[train], seed + repeat)
         frames.append(pd.concat([frame, pd.DataFrame([copies], columns=list(COLUMNS))], ignore_index=True))
     numbers = ["value", "unadjusted", "floor", "floor_low", "floor_high", "n_moved", "n_reference"]
     pooled = pd.concat(frames).groupby(["class", "measure"], sort=False)[numbers].mean().reset_index()
@@ -107,6 +115,7 @@ def permuted_control(
     yt: Any,
     *,
     permutations: int = 3,
+    view: View | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> pd.DataFrame:
     """Fit with labels that mean nothing, permuted in both batches, and see whether a classifier finds them again.
@@ -129,6 +138,8 @@ def permuted_control(
         raise ValueError("the control permutes labels: give those of both batches, or leave it out.")
     check_positive(permutations, "permutations", integer=True)
     s, t, classes, references, seed = _trial(Xs, ys, Xt, yt, random_state)
+    look = view or _as_they_are
+    seen_s, seen_t = look(s), look(t)
     names = ("permuted_transfer_fitted", "permuted_transfer_new")
     values: dict[str, list[float]] = {name: [] for name in names}
     unmoved: dict[str, list[float]] = {name: [] for name in names}
@@ -140,11 +151,11 @@ def permuted_control(
         old, train = np.setdiff1d(np.arange(len(s)), new), np.setdiff1d(np.arange(len(t)), held)
         fitted = _fitted(model, s[old], source[old], t[train], target[train], True, seed + index)
         for name, rows in zip(names, (old, new), strict=True):
-            moved = _moved(fitted, s[rows], source[rows], True)
+            moved = look(_moved(fitted, s[rows], source[rows], True))
             sizes[name] = len(rows), len(train), [int((source[rows] == c).sum()) for c in np.unique(source)]
-            for found, points in ((values, moved), (unmoved, s[rows])):
+            for found, points in ((values, moved), (unmoved, seen_s[rows])):
                 found[name].append(
-                    agreement.label_transfer(points, source[rows], t[train], target[train], random_state=seed)
+                    agreement.label_transfer(points, source[rows], seen_t[train], target[train], random_state=seed)
                 )
     rows_, chance = [], 1 / len(np.unique(classes))
     for name in names:
@@ -169,6 +180,10 @@ def _copies(moved: np.ndarray, before: np.ndarray, test: np.ndarray, train: np.n
              for _ in range(20)]  # fmt: skip
     values = [float(np.median(x)) / usual for x in found[:2]]
     return ("all", "nn_ratio_fitted", *values, *band(np.array(drawn)), "", len(moved), len(test))
+
+
+def _as_they_are(points: np.ndarray) -> np.ndarray:
+    return points
 
 
 def _trial(Xs: Any, ys: Any, Xt: Any, yt: Any, random_state: Any) -> tuple[Any, ...]:
