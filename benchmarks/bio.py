@@ -7,7 +7,7 @@ Made: log2 intensities of 265 + 226 samples of 5000 genes, as many of each class
     curved:  b + Σ_k (z_k² - 1) V_k,   z the three leading factors of F, standardised, V_k along 15 % of the genes
 
 The law, sizes and constants are those of the study of baselines in the field notes (`bio_synth`), drawn anew: the same
-seed is another draw. Real: `genefu_er`, `pbmc_symphony_1200`, `cell_lines_pcs` below `../shared/data` or $PROXFLOW_DATA.
+seed is another draw. Real: `genefu_er`, `pbmc_symphony_1200`, `cell_lines_pcs` in `../shared/data` or $PROXFLOW_DATA.
 
 Bad at: saying what a method does to data unlike these: mostly a shift and a scale of each gene, which per-gene methods
 fit by construction.

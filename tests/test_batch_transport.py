@@ -229,12 +229,14 @@ def test_tiny_classes_are_shifted_with_the_others():
     assert np.isfinite(model.transform(xs, ys)).all()
 
 
-def test_nothing_flows_when_all_classes_are_small():
+def test_nothing_flows_when_all_classes_are_small(tmp_path):
     small = [(p[:8], c[:8]) for p, c in (labelled({"a": 4, "b": 4}, seed=s) for s in (0, 1))]
     model = BatchTransport(random_state=0).fit(*small[0], *small[1])
     assert model.paths_ == {"a": 0.0, "b": 0.0}
     assert model.curves_ == {}
     assert np.isfinite(model.transform(*small[0])).all()
+    model.save(tmp_path / "model.npz")
+    assert (BatchTransport.load(tmp_path / "model.npz").transform(*small[0]) == model.transform(*small[0])).all()
     again = BatchTransport(random_state=0).fit(small[0][0][:2], ["a", "b"], small[1][0][:2], ["a", "b"])
     assert np.isfinite(again.transform(small[0][0][:2], ["a", "b"])).all()
 

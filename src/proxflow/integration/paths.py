@@ -34,7 +34,9 @@ __all__ = ["JUDGED", "STEP", "Flowing", "chosen_steps", "heldout_curve", "looks"
 
 STEP = 0.02  # of the class's spread: root mean square length of a step
 _GAP = 5  # steps between two looks, fewer at first
-JUDGED = 1000  # samples of a side in a fold: more say no more
+JUDGED = 1000  # samples of a side that judge in a fold: more say no more
+_DRIVING = 2000  # that drive in a fold
+_BATCHES = 256, 1024
 _SMALLEST_CLOUD = 64
 _WARM_UP = 60  # ascents before the first step
 _OTHERS = 100  # a class of so many samples trusts its own curve as much as that of all
@@ -50,7 +52,6 @@ class Flowing:
     depth: int = 3
     updates: int = 5
     learning_rate: float = 5e-3
-    batch: int = 256
 
     def run(
         self, drivers: np.ndarray, riders: np.ndarray, target: np.ndarray, steps: int, seed: int,
@@ -69,6 +70,8 @@ class Flowing:
         from proxflow.gamma.groupsort import GroupSort
         from proxflow.targets import Padded
 
+        # So many of the drivers and of the target a step, each as often as the others: few samples several times.
+        batch = int(np.clip(_power_of_two(max(len(drivers), len(target))), *_BATCHES))
         gamma = GroupSort(self.L, self.width, self.depth, self.updates, self.learning_rate)
         flow = Particles(FisherStep(1.0, STEP), driving=np.int32(len(drivers)))
         everybody = np.concatenate([drivers, riders])
@@ -78,10 +81,10 @@ class Flowing:
             cloud = np.asarray(run.state.points, np.float64)
             return bool(look(run.step, cloud[: len(drivers)], cloud[len(drivers) : count]))
 
-        goal = Padded(jax.device_put(padded(target).astype(np.float32)), np.int32(len(target)), self.batch)  # type: ignore[arg-type]
+        goal = Padded(jax.device_put(padded(target).astype(np.float32)), np.int32(len(target)), batch)  # type: ignore[arg-type]
         run = evolve(
             flow, Divergence(gamma, self.f), padded(everybody), goal, steps=steps, key=jax.random.key(seed),
-            warm_up=_WARM_UP, chunk=_GAP, batch=self.batch, driving=len(drivers), record=1,
+            warm_up=_WARM_UP, chunk=_GAP, batch=batch, driving=len(drivers), record=1,
             callbacks=() if look is None else (watch,),
         )  # fmt: skip
         if "interrupted" in run.stopped:
@@ -95,8 +98,13 @@ class Flowing:
 
 def padded(points: np.ndarray) -> np.ndarray:
     """Points (n, k) and again their first ones, up to a power of two: few sizes, few compiled runs."""
-    size = max(_SMALLEST_CLOUD, 2 ** math.ceil(math.log2(len(points))))
+    size = max(_SMALLEST_CLOUD, _power_of_two(len(points)))
     return points[np.arange(size) % len(points)]
+
+
+def _power_of_two(count: int) -> int:
+    """The smallest that is not below count."""
+    return int(2 ** math.ceil(math.log2(count)))
 
 
 def looks(steps: int) -> list[int]:
@@ -121,8 +129,8 @@ def heldout_curve(
         The most steps, and so many without a new smallest value end it: the rest of the curve is its last value.
     """
     rng = np.random.default_rng(seed)
-    drivers, target = (_some(part, rng) for part in fitted)
-    riders, judges = (_some(part, rng) for part in heldout)
+    drivers, target = (_some(part, _DRIVING, rng) for part in fitted)
+    riders, judges = (_some(part, JUDGED, rng) for part in heldout)
     expected, curve = looks(steps), []
 
     def look(step: int, _: np.ndarray, moved: np.ndarray) -> bool:
@@ -133,8 +141,8 @@ def heldout_curve(
     return np.concatenate([curve, np.full(len(expected) - len(curve), curve[-1])])
 
 
-def _some(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return points if len(points) <= JUDGED else points[rng.choice(len(points), JUDGED, replace=False)]
+def _some(points: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    return points if len(points) <= most else points[rng.choice(len(points), most, replace=False)]
 
 
 def chosen_steps(

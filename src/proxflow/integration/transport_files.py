@@ -57,7 +57,7 @@ def packed(model: BatchTransport) -> tuple[dict[str, Any], dict[str, np.ndarray]
         "scale": fitted.start.scale, "common": fitted.start.common, "constant": model._constant,
         "units": model._column_units,
         "offsets": np.array([fitted.start.offsets[c] for c in model.classes_]), "grid": np.asarray(model.path_grid_),
-        "centres": np.array([fitted.places[c].centre for c in places]).reshape(len(places), -1),
+        "centres": np.array([fitted.places[c].centre for c in places]).reshape(-1, model.n_components_),
         "spreads": np.array([fitted.places[c].spread for c in places]),
         "curves": np.array(list(model.curves_.values())),
         "heldout": np.array(list(model.heldout_.values()), float),  # not JSON: a reference that is one point has NaN
@@ -105,7 +105,7 @@ def unpacked(model: BatchTransport, header: Mapping[str, Any], arrays: Mapping[s
         model._known = Labelled(encoding_from(named), arrays["known"], arrays["known.codes"])
     model.encoding_ = encoding_from(arrays)
     model.n_components_ = model.encoding_.n_components
-    if model.encoding_.n_features != width or arrays["centres"].shape[1:] not in ((model.n_components_,), (0,)):
+    if model.encoding_.n_features != width or arrays["centres"].shape[1:] != (model.n_components_,):
         raise ValueError("a latent space of another width")
     found = zip(arrays["centres"], arrays["spreads"].tolist(), strict=True)
     places = {c: LatentClass(*place) for c, place in zip(header["places"], found, strict=True)}
