@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import (
     augmentation,
+    cohorts,
     exactness,
     geo,
     images,
@@ -75,6 +76,7 @@ SECTIONS = [
     ("Integration: breast tumours", integration, integration.tumours),
     ("Integration: single cells", integration, integration.cells),
     ("Integration: the goals", integration, integration.goals),
+    ("Integration: time and memory", cohorts, cohorts.main),
     ("Files of GEO", geo, geo.main),
     ("LISI and kBET beside scib-metrics", scib_check, scib_check.main),
     ("Startup", startup, startup.main),

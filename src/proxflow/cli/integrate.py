@@ -155,12 +155,15 @@ def _write_report(page: Path, adata: Any, fitted: Any, permutations: int, seed: 
     batches = adata.obs[fitted.key].astype(str).to_numpy()
     labels = None if fitted.label_key is None else adata.obs[fitted.label_key].astype(str).to_numpy()
     genes: dict[str, Any] = {}
+    moved = batches != fitted.reference
     if "proxflow" in adata.layers:
-        moved, x = batches != fitted.reference, np.asarray(adata.X)
-        genes = {
-            "displacement": (adata.layers["proxflow"][moved] - x[moved]).mean(axis=0),
-            "expression": x[moved].mean(axis=0), "genes": [str(name) for name in adata.var_names],
-        }  # fmt: skip
+        change = np.asarray(adata.layers["proxflow"][moved] - adata.X[moved]).mean(axis=0)
+        genes = {"displacement": change, "genes": [str(name) for name in adata.var_names]}
+    elif fitted.loadings is not None and list(fitted.loadings.genes) == [str(name) for name in adata.var_names]:
+        way = np.asarray(adata.obsm[adjusted][moved] - adata.obsm[basis][moved], float).mean(axis=0)
+        genes = {"displacement": way @ fitted.loadings.matrix.T, "genes": list(fitted.loadings.genes)}
+    if genes:
+        genes["expression"] = np.asarray(adata.X[moved].mean(axis=0)).ravel()
     figures = integration_figures(
         frame, np.asarray(adata.obsm[basis]), np.asarray(adata.obsm[adjusted]), batches, labels,
         reference=fitted.reference, random_state=seed, **genes,

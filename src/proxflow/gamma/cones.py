@@ -96,6 +96,8 @@ def _soft_minimum(values: Array, softness: Array) -> Array:
     """-ε log Σ exp(-v / ε) along the last axis, for ε > 0 however small."""
     lowest = jax.lax.stop_gradient(jnp.min(values, axis=1, keepdims=True))
     total = jnp.sum(jnp.exp((lowest - values) / softness), axis=1)
+    # At least 1, but where a compiler takes the values twice, rounded differently: then 0, and its logarithm no number.
+    total = jnp.where(total < 1, 1.0, total)
     return lowest[:, 0] - softness * jnp.log(total)
 
 
