@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from benchmarks.bio import Cohorts
 from benchmarks.rivals import Rival
@@ -31,9 +32,12 @@ class Projection:
     axes: np.ndarray
 
     @classmethod
-    def of(cls, points: np.ndarray, d: int) -> Projection:
+    def of(cls, fitted: Cohorts, dims: Sequence[int]) -> dict[int, Projection]:
+        """Of source and reference together, in so many dimensions each."""
+        points = np.concatenate([fitted.source, fitted.reference])
         mean = points.mean(axis=0)
-        return cls(mean, np.linalg.svd(points - mean, full_matrices=False)[2][:d])
+        axes = np.linalg.svd(points - mean, full_matrices=False)[2]
+        return {d: cls(mean, axes[:d]) for d in dims}
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         return (points - self.mean) @ self.axes.T
@@ -123,12 +127,12 @@ def measured(runs: Iterable[tuple[Cohorts, Cohorts, int]], dims: Sequence[int], 
     """Every method on every run: (fitted, held out, seed)."""
     found: Found = {}
     for fitted, heldout, seed in runs:
-        both = np.concatenate([fitted.source, fitted.reference])
-        projections = {d: Projection.of(both, d) for d in dims}
+        projections = Projection.of(fitted, dims)
 
         def keep(name: str, d: int, parts: list, genes: np.ndarray | None, seconds: float,
                  fitted: Cohorts = fitted, heldout: Cohorts = heldout) -> None:  # fmt: skip
-            row = scores(parts, fitted, heldout) | {"seconds": seconds}
+            with threadpool_limits(1, user_api="blas"):  # small products: threads cost more than they bring
+                row = scores(parts, fitted, heldout) | {"seconds": seconds}
             if heldout.truth is not None and genes is not None:
                 row["rmse"] = float(np.sqrt(np.mean((genes - heldout.truth) ** 2)))
             for measure, value in row.items():

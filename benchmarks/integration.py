@@ -152,7 +152,7 @@ def field() -> str:
 
 @cache
 def _permuted() -> Found:
-    return measured(exchanged((bio.made(s).permuted(s), s) for s in SEEDS), (10, 50), FEWER)
+    return measured(((*bio.made(s).permuted(s).halves(s), s) for s in SEEDS), (10, 50), FEWER)
 
 
 def permuted() -> str:
@@ -167,9 +167,8 @@ def permuted() -> str:
 @cache
 def _null() -> dict[str, dict[str, list[float]]]:
     found: dict[str, dict[str, list[float]]] = {}
-    for fitted, heldout, seed in exchanged((bio.made(s).undistorted(), s) for s in SEEDS):
-        both = np.concatenate([fitted.source, fitted.reference])
-        projections = {d: Projection.of(both, d) for d in (10, 50)}
+    for fitted, heldout, seed in ((*bio.made(s).undistorted().halves(s), s) for s in SEEDS):
+        projections = Projection.of(fitted, (10, 50))
         y, x = heldout.ys, heldout.source
         for rival in FEWER:
             if rival.name == NONE or not rival.installed:

@@ -106,10 +106,10 @@ def test_two_tables_with_a_label_and_a_name(here, capsys):
     assert code == 0, err
     assert "60 samples of 12 features onto A: both.csv" in out
     both, ours = pd.read_csv("both.csv"), {name: pd.read_csv(f"{name}.csv") for name in "AB"}
+    assert both.columns.tolist() == ["batch", "patient", "er", *GENES]
     assert both["batch"].tolist() == ["A"] * 30 + ["B"] * 30
     assert both["patient"].tolist() == [*ours["A"]["patient"], *ours["B"]["patient"]]
     assert both["er"].tolist() == [*ours["A"]["er"], *ours["B"]["er"]]
-    assert [name for name in both.columns if name.startswith("gene")] == GENES
     np.testing.assert_allclose(both[GENES][:30], ours["A"][GENES], rtol=1e-11)
     for er in ("pos", "neg"):  # carried to A, class by class
         means = [both[GENES][(both["batch"] == b) & (both["er"] == er)].mean() for b in "AB"]
