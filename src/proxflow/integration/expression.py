@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from proxflow.data.scales import scale_of
-from proxflow.latent import PrincipalComponents
 from proxflow.latent.base import check_points
+from proxflow.latent.principal import plane_of
 from proxflow.proportions import listed
 
 __all__ = ["Loadings", "computed_pca", "expression_of", "find_basis", "loadings_of", "store_pca"]
@@ -134,10 +134,7 @@ def loadings_of(adata: Any, basis: str, points: np.ndarray) -> Loadings | None:
 def computed_pca(adata: Any, x: Any, seed: int) -> tuple[np.ndarray, Loadings, np.ndarray]:
     """Return the PCA of all samples of x, float32 (n, k), the map to it, and each component's share of variance."""
     most = min(_COMPONENTS, x.shape[0] - 1, x.shape[1])
-    try:
-        found = PrincipalComponents(most).fit(x, seed=seed)
-    except ValueError:  # they span fewer directions
-        found = PrincipalComponents().fit(x, seed=seed)
+    found = plane_of(x, most, seed)
     matrix = found.basis.T.astype(np.float32)
     shares = np.full(found.n_components, np.nan) if found.ratios is None else found.ratios
     loadings = Loadings(tuple(map(str, adata.var_names)), matrix.astype(np.float64), found.mean @ matrix)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from proxflow.latent import Encoding, PrincipalComponents
+from proxflow.latent import Encoding
+from proxflow.latent.principal import plane_of
 from proxflow.validation import check_positive
 
 __all__ = ["Labelled"]
@@ -34,10 +35,7 @@ class Labelled:
         if not np.ptp(points, axis=0).any():
             return None
         most = min(_COMPONENTS, len(points) - 1, points.shape[1])
-        try:
-            encoding = PrincipalComponents(most).fit(points, seed=seed)
-        except ValueError:  # they span fewer directions
-            encoding = PrincipalComponents().fit(points, seed=seed)
+        encoding = plane_of(points, most, seed)
         return cls(encoding, encoding.encode(points), codes)
 
     def guess(self, points: np.ndarray, neighbours: int | None = None) -> tuple[np.ndarray, np.ndarray]:
