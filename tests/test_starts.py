@@ -74,7 +74,7 @@ def test_a_class_with_a_shift_of_its_own_keeps_it_when_it_is_large():
     start = estimate_start("shift", moments(counts, ours), moments(counts, {"a": 1.0, "b": 3.0}, seed=1))
     assert np.abs(start.offsets["a"] - 1).mean() < 0.06
     assert np.abs(start.offsets["b"] - 3).mean() < 0.06
-    np.testing.assert_allclose(start.common.mean(), 2, atol=0.05)
+    np.testing.assert_allclose(start.offset.mean(), 2, atol=0.05)
 
 
 def test_the_fewer_samples_the_more_a_class_is_drawn_to_the_others():
@@ -153,9 +153,9 @@ def test_classes_on_one_side_take_no_part_and_move_by_what_is_common():
     target = cohort({"a": 50, "r": 30}, 3, seed=1)
     start = started("shift", source, target)
     assert list(start.offsets) == ["a"]
-    np.testing.assert_array_equal(start.common, start.offsets["a"])
+    np.testing.assert_array_equal(start.offset, start.offsets["a"])
     q = source[1] == "q"
-    np.testing.assert_allclose(start.apply(*source)[q], source[0][q] + start.common)
+    np.testing.assert_allclose(start.apply(*source)[q], source[0][q] + start.offset)
 
 
 # ---------------------------------------------------------------------- how far

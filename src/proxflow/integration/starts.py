@@ -1,6 +1,6 @@
 """Where a transport between batches starts from: every class moved onto the reference's, column by column.
 
-    shift   x + Δ_c                        scale   m_c + ρ (x - m_c) + Δ_c
+    shift   x + Δ_c                        scale   m_c + ρ_c (x - m_c) + Δ_c
 
 Δ_c, the difference of two class means, is noisy where a class is small. All classes went through the same machine, so
 it is drawn towards what they have in common, the more so the less its own samples say (empirical Bayes; the random
@@ -9,10 +9,10 @@ Biostatistics 2007). In units of a column's deviation within classes, with v_c =
 
     Δ_c = Δ + τ² / (τ² + v_c) (D_c - Δ),      Δ = Σ D_c / (τ² + v_c) / Σ 1 / (τ² + v_c),      τ² over all columns
 
-ρ, a ratio of deviations, is one per column for all classes, drawn towards the columns' mean in the same way.
+ρ_c, ratios of deviations, are drawn together over the classes in the same way, and what they share, over the columns.
 
 Measured (5000 genes, 490 samples, halves held out; root mean square error to the truth, three seeds): class means
-0.351, drawn together 0.338, with ρ per class 0.271, with ρ drawn together 0.239. Bad at: distortions that bend.
+0.351, drawn together 0.338, with ρ of each class alone 0.271, with ρ drawn together 0.240. Bad at: distortions that bend.
 """
 
 from __future__ import annotations
@@ -42,18 +42,22 @@ class ClassMoments:
 class Start:
     """x -> scale * x + offset of its class.
 
-    scale: (d,). offsets: class -> (d,). common: (d,), of samples whose class the reference lacks.
+    scales, offsets: class -> (d,). scale, offset: (d,), what all have in common, of samples whose class the reference
+    lacks.
     """
 
-    scale: np.ndarray
+    scales: Mapping[Any, np.ndarray]
     offsets: Mapping[Any, np.ndarray]
-    common: np.ndarray
+    scale: np.ndarray
+    offset: np.ndarray
 
     def apply(self, points: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Move points (n, d) with classes (n,); those of an unknown class by what all have in common."""
-        moved = points * self.scale
-        for c in np.unique(codes):
-            moved[codes == c] += self.offsets.get(c.item() if hasattr(c, "item") else c, self.common)
+        moved = np.empty(points.shape)
+        for code in np.unique(codes):
+            c = code.item() if hasattr(code, "item") else code
+            moved[codes == code] = points[codes == code] * self.scales.get(c, self.scale)
+            moved[codes == code] += self.offsets.get(c, self.offset)
         return moved
 
 
@@ -80,18 +84,27 @@ def estimate_start(kind: str, source: Mapping[Any, ClassMoments], target: Mappin
     """
     shared = [c for c in source if c in target]
     deviation = _deviation(shared, source, target)
+    varies = np.isfinite(deviation)
     differences = np.array([target[c].mean - source[c].mean for c in shared])
     noise = np.array([1 / source[c].count + 1 / target[c].count for c in shared])
-    varies = np.isfinite(deviation)
     between = _variance_between((differences / deviation)[:, varies], noise)
-    weights = 1 / (between + noise)
-    common = np.average(differences, axis=0, weights=weights)
-    own = (between / (between + noise))[:, None]
-    shifts = common + own * (differences - common)
-    scale = np.ones_like(common) if kind == "shift" else _scale(shared, source, target)
+    shifts, weights = _drawn_together(differences, noise, between)
+    scales = np.ones_like(differences) if kind == "shift" else _scales(shared, source, target)
     means = np.array([source[c].mean for c in shared])
-    offsets = (1 - scale) * means + shifts
-    return Start(scale, dict(zip(shared, offsets, strict=True)), np.average(offsets, axis=0, weights=weights))
+    offsets = (1 - scales) * means + shifts
+    return Start(
+        dict(zip(shared, scales, strict=True)),
+        dict(zip(shared, offsets, strict=True)),
+        np.average(scales, axis=0, weights=weights),
+        np.average(offsets, axis=0, weights=weights),
+    )
+
+
+def _drawn_together(values: np.ndarray, noise: np.ndarray, between: float) -> tuple[np.ndarray, np.ndarray]:
+    """Values (classes, d) drawn towards their mean, and the classes' weights in it."""
+    weights = 1 / (between + noise)
+    common = np.average(values, axis=0, weights=weights)
+    return common + (between / (between + noise))[:, None] * (values - common), weights
 
 
 def _deviation(shared: list, source: Mapping[Any, ClassMoments], target: Mapping[Any, ClassMoments]) -> np.ndarray:
@@ -112,23 +125,24 @@ def _variance_between(standardised: np.ndarray, noise: np.ndarray) -> float:
     return max(0.0, excess / float(weights.sum() - np.sum(weights**2) / weights.sum()))
 
 
-def _scale(shared: list, source: Mapping[Any, ClassMoments], target: Mapping[Any, ClassMoments]) -> np.ndarray:
-    """ρ, shape (d,): ratios of deviations, averaged over the classes and drawn towards their mean."""
-    usable = [c for c in shared if min(source[c].count, target[c].count) >= _FEWEST_FOR_SCALE]
-    width = len(next(iter(source.values())).mean)
-    total, weight = np.zeros(width), np.zeros(width)
-    for c in usable:
-        varies = (source[c].variance > 0) & (target[c].variance > 0)
-        ratio = 0.5 * np.log(np.where(varies, target[c].variance, 1) / np.where(varies, source[c].variance, 1))
-        # The variance of the logarithm of a normal sample's deviation.
-        certainty = 1 / (0.5 / (source[c].count - 1) + 0.5 / (target[c].count - 1))
-        total, weight = total + certainty * varies * ratio, weight + certainty * varies
-    known = weight > 0
+def _scales(shared: list, source: Mapping[Any, ClassMoments], target: Mapping[Any, ClassMoments]) -> np.ndarray:
+    """ρ, shape (classes, d): ratios of deviations, drawn together over the classes, and these over the columns."""
+    found = np.zeros((len(shared), len(next(iter(source.values())).mean)))
+    few = np.array([min(source[c].count, target[c].count) < _FEWEST_FOR_SCALE for c in shared])
+    usable = [c for c, small in zip(shared, few, strict=True) if not small]
+    varies = [(source[c].variance > 0) & (target[c].variance > 0) for c in usable]
+    known = np.logical_and.reduce(varies) if usable else np.zeros(found.shape[1], bool)
     if not known.any():
-        return np.ones(width)
-    ratios, noise = total[known] / weight[known], 1 / weight[known]
-    middle = float(np.average(ratios, weights=weight[known]))
-    spread = max(0.0, float(np.mean((ratios - middle) ** 2 - noise)))
-    scale = np.ones(width)
-    scale[known] = np.exp(middle + spread / (spread + noise) * (ratios - middle))
-    return scale
+        return np.exp(found)
+    logs = np.array([0.5 * np.log(target[c].variance[known] / source[c].variance[known]) for c in usable])
+    # The variance of the logarithm of a normal sample's deviation.
+    noise = np.array([0.5 / (source[c].count - 1) + 0.5 / (target[c].count - 1) for c in usable])
+    between = _variance_between(logs, noise)
+    own, weights = _drawn_together(logs, noise, between)
+    common, error = np.average(logs, axis=0, weights=weights), 1 / weights.sum()
+    middle = float(common.mean())
+    spread = max(0.0, float(np.mean((common - middle) ** 2)) - error)
+    towards = middle + spread / (spread + error) * (common - middle)
+    found[np.ix_(few, known)] = towards
+    found[np.ix_(~few, known)] = own - common + towards
+    return np.exp(found)

@@ -213,7 +213,7 @@ class BatchTransport(TransformerMixin, BaseEstimator):
         """Move samples of unknown class, shape (n, d), by what all classes share, and no farther."""
         check_is_fitted(self, "_map")
         points = self._points(Xs)
-        moved = points * self._map.start.scale + self._map.start.common * self._column_units
+        moved = points * self._map.start.scale + self._map.start.offset * self._column_units
         moved[:, self._constant] = points[:, self._constant]
         return moved
 

@@ -54,8 +54,9 @@ def packed(model: BatchTransport) -> tuple[dict[str, Any], dict[str, np.ndarray]
         "columns": [str(name) for name in getattr(model, "feature_names_in_", ())], "curves": list(model.curves_),
     }  # fmt: skip
     arrays = {
-        "scale": fitted.start.scale, "common": fitted.start.common, "constant": model._constant,
+        "scale": fitted.start.scale, "offset": fitted.start.offset, "constant": model._constant,
         "units": model._column_units,
+        "scales": np.array([fitted.start.scales[c] for c in model.classes_]),
         "offsets": np.array([fitted.start.offsets[c] for c in model.classes_]), "grid": np.asarray(model.path_grid_),
         "centres": np.array([fitted.places[c].centre for c in places]).reshape(-1, model.n_components_),
         "spreads": np.array([fitted.places[c].spread for c in places]),
@@ -87,7 +88,7 @@ def unpacked(model: BatchTransport, header: Mapping[str, Any], arrays: Mapping[s
     flowing = model._settings()
     model.random_state = model.seed_ = int(header["seed"])
     width = model.n_features_in_ = int(header["features"])
-    if any(arrays[name].shape != (width,) for name in ("scale", "common", "constant", "units")):
+    if any(arrays[name].shape != (width,) for name in ("scale", "offset", "constant", "units")):
         raise ValueError("a start of another width")
     if len(header["columns"]) not in (0, width):
         raise ValueError("names of another number of columns")
@@ -98,7 +99,8 @@ def unpacked(model: BatchTransport, header: Mapping[str, Any], arrays: Mapping[s
     model.start_, model.notes_ = header["start"], list(header["notes"])
     model.heldout_ = dict(zip(header["heldout"], arrays["heldout"].tolist(), strict=True))
     offsets = dict(zip(model.classes_, arrays["offsets"], strict=True))
-    start = Start(arrays["scale"], offsets, arrays["common"])
+    scales = dict(zip(model.classes_, arrays["scales"], strict=True))
+    start = Start(scales, offsets, arrays["scale"], arrays["offset"])
     model._constant, model._column_units, model._known = arrays["constant"].astype(bool), arrays["units"], None
     if "known" in arrays:
         named = {name.removeprefix("known."): part for name, part in arrays.items() if name.startswith("known.")}
