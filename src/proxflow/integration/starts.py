@@ -12,7 +12,7 @@ Biostatistics 2007). In units of a column's deviation within classes, with v_c =
 ρ_c, ratios of deviations, are drawn together over the classes in the same way, and what they share, over the columns.
 
 Measured (5000 genes, 490 samples, halves held out; root mean square error to the truth, three seeds): class means
-0.351, drawn together 0.338, with ρ of each class alone 0.271, with ρ drawn together 0.24. Bad at: distortions that bend.
+0.351, drawn together 0.338, with ρ of each class alone 0.271, with ρ drawn together 0.24. Bad at: what bends.
 """
 
 from __future__ import annotations
