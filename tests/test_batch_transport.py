@@ -399,7 +399,7 @@ def test_scikit_learn_conventions(fitted):
 @pytest.mark.parametrize(
     ("choice", "words"),
     [
-        ({"start": "zscore"}, "unknown start 'zscore': choose one of shift, scale, auto"),
+        ({"start": "zscore"}, "unknown start 'zscore': choose one of none, shift, scale, auto"),
         ({"missing_class": "drop"}, "choose one of leave, shift, error"),
         ({"latent": "umap"}, "unknown latent 'umap'"),
         ({"f": "kll"}, "kll"),
@@ -565,3 +565,14 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(fitted, tmp_path, monk
         fitted.save(file)
     assert file.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["model.npz"]
+
+
+def test_a_far_sample_is_named_and_held_out_samples_keep_the_others_where_they_fit():
+    rng = np.random.default_rng(0)
+    reference, batch = rng.normal(size=(80, 4)), rng.normal(size=(80, 4)) + 0.3
+    batch[7] += 1000
+    with pytest.warns(UserWarning, match="row 7 of Xs is 50 times as far"):
+        model = BatchTransport(max_path=0, random_state=0).fit(batch, None, reference)
+    assert model.start_ == "none"
+    assert model.heldout_["unmoved"] == min(model.heldout_.values())
+    np.testing.assert_array_equal(model.transform(batch), batch)

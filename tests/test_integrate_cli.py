@@ -236,7 +236,7 @@ def test_classes_and_labels_that_are_missing(here, capsys):
         (["data.h5ad", "--batch", "cohort", "--reference", "Z"], "reference='Z' is no batch"),
         (["data.h5ad", "--reference", "A"], "key='batch' is no column of obs, which has 'cohort', 'er'"),
         (["data.h5ad", *KEYS[:4], "--label", "ER"], "label_key='ER' is no column"),
-        (["A.csv", "B.csv", "--label", "ER"], "A.csv: no column 'ER' for --label"),
+        (["A.csv", "B.csv", "--label", "ER"], "A.csv: no column 'ER'. It has patient"),
         (["A.csv", "B.csv", "--reference", "C"], "reference='C' is no batch"),
         (["A.csv", "B.csv", "--batch", "patient"], "a column is called 'patient'"),
         (["A.csv", "text.csv"], "text.csv: no columns of numbers"),
@@ -330,3 +330,13 @@ def test_an_interrupt_is_one_line_and_leaves_nothing(here):
     assert done.stderr.startswith("proxflow: interrupted"), done.stderr
     assert done.stderr.count("\n") == 1
     assert sorted(os.listdir()) == ["A.csv", "B.csv", "data.h5ad"]
+
+
+def test_tables_that_do_not_fit_together_are_said(here, capsys):
+    frame = pd.read_csv("B.csv")
+    frame.drop(columns=["gene4"]).to_csv("fewer.csv", index=False)
+    frame.assign(gene4="high").to_csv("words.csv", index=False)
+    assert "'gene4' is text in one file and numbers in another" in refused(capsys, "A.csv", "words.csv", *START)
+    code, _, err = call(capsys, "A.csv", "fewer.csv", "--label", "er", "--out", "less.csv", *START)
+    assert code == 0
+    assert "A.csv: columns that not all files have are left out, such as 'gene4' (1)" in err

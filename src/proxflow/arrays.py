@@ -53,11 +53,13 @@ def read_arrays(path: str | os.PathLike[str], kind: str, form: int) -> tuple[dic
         No such file, or one of another kind or format.
     """
     file = os.fspath(path)
+    if os.path.exists(file) and not os.path.isfile(file):
+        raise ValueError(f"cannot read {file}: it is a folder, a pipe or a device, not a file.")
     try:
         with open(file, "rb") as handle, np.load(handle, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(bytes(arrays.pop(_HEADER)))
-        found, version = header["kind"], header["format"]
+        found, version = header["kind"], int(header["format"])
     except OSError as error:
         if error.errno:
             raise ValueError(f"cannot read {file}: {reason(error)}.") from None

@@ -273,7 +273,9 @@ def codes_of(labels: Any, points: np.ndarray, name: str) -> np.ndarray:
     if codes.dtype.kind in "mM":
         raise ValueError(f"{name}: dates are no classes. Turn them into text, such as the year.")
     if codes.dtype == object:
-        missing = [i for i, c in enumerate(codes.ravel()) if c is None or c != c]
+        missing = [
+            i for i, c in enumerate(codes.ravel()) if c is None or type(c).__name__ in ("NAType", "NaTType") or c != c
+        ]
         codes = codes if missing else _plain(codes.tolist(), name)
     else:
         missing = [] if codes.dtype.kind != "f" else np.flatnonzero(np.isnan(codes.ravel())).tolist()

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from proxflow.cli.inputs import AsJson, Seed
+from proxflow.cli.inputs import AsJson, Columns, Seed
 
 __all__ = ["integrate"]
 
@@ -48,6 +48,7 @@ def integrate(
     components: Annotated[
         int | None, typer.Option(help="Of the space of the flow. By class size if not given.")
     ] = None,
+    columns: Columns = None,
     platform: Annotated[
         Path | None, typer.Option(help="Platform table (GPL...) that maps probes to genes: they are collapsed.")
     ] = None,
@@ -72,7 +73,11 @@ def integrate(
     seed_from(seed)
     if permutations != 0:
         check_positive(permutations, "--permutations", integer=True)
-    cohorts = read_cohorts(data, batch, label, platform)
+    if model is not None and (report or save_model is not None):
+        raise ValueError("--model applies a fit that was judged when it was made: leave --report and --save-model out.")
+    cohorts = read_cohorts(data, batch, label, platform, columns)
+    for note in cohorts.notes:
+        print(f"proxflow: {note}", file=sys.stderr)
     goal = out or Path("proxflow-integrate" + (".h5ad" if cohorts.annotated else ".csv"))
     page = goal.with_suffix(".html") if report else None
     _check_outputs({"--out": goal, "--report": page, "--save-model": save_model}, data, overwrite)
@@ -81,7 +86,7 @@ def integrate(
     settings = BatchTransport(
         start=start, max_path=max_path, n_components=components, missing_class=missing_class, progress=True
     )
-    basis = basis or ("X_pca" if cohorts.annotated else "X")
+    given, basis = basis, basis or ("X_pca" if cohorts.annotated else "X")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         if model is None:
@@ -89,10 +94,13 @@ def integrate(
                 raise ValueError(f"--reference is missing: which batch of {batch!r} the others are carried onto.")
             fitted = Integration.fit(
                 adata, batch, reference=cohorts.reference(reference), label_key=label, basis=basis,
-                unlabeled=unlabeled, transport=settings, rng=seed,
+                unlabeled=unlabeled, transport=settings, rng=seed, logged=cohorts.annotated,
             )  # fmt: skip
         else:
             fitted = Integration.load(model)
+            _check_same(fitted, {"--batch": (batch if batch != "batch" else None, fitted.key),
+                                 "--label": (label, fitted.label_key), "--basis": (given, fitted.basis),
+                                 "--reference": (reference, fitted.reference)}, model)  # fmt: skip
         fitted.project(adata, expression_layer=layer if cohorts.annotated else "proxflow")
     remarks = list(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)))
     for remark in remarks:
@@ -110,7 +118,14 @@ def integrate(
         },
     }  # fmt: skip
     if page is not None:
-        found["report"], found["findings"] = str(page), _write_report(page, adata, fitted, permutations, seed)
+        drawn = layer if cohorts.annotated else "proxflow"
+        try:
+            found["report"], found["findings"] = (
+                str(page),
+                _write_report(page, adata, fitted, drawn, permutations, seed),
+            )
+        except ValueError as problem:
+            raise ValueError(f"{goal} is written, its report is not: {problem}") from problem
         lines = [*found["findings"], *lines]
     if as_json:
         typer.echo(to_json(found))
@@ -138,7 +153,14 @@ def _check_outputs(outputs: dict[str, Path | None], inputs: list[Path], overwrit
             raise ValueError(f"{name} {path} is there already: --overwrite replaces it.")
 
 
-def _write_report(page: Path, adata: Any, fitted: Any, permutations: int, seed: int) -> list[str]:
+def _check_same(fitted: Any, given: dict[str, tuple[str | None, str | None]], model: Path) -> None:
+    """Refuse options that the fitted model contradicts."""
+    for option, (wanted, known) in given.items():
+        if wanted is not None and wanted != known:
+            raise ValueError(f"{option} {wanted}: {model} was fitted with {known!r}. Leave it out.")
+
+
+def _write_report(page: Path, adata: Any, fitted: Any, layer: str | None, permutations: int, seed: int) -> list[str]:
     """Score, draw and write the page; the findings in words."""
     import numpy as np
 
@@ -156,8 +178,8 @@ def _write_report(page: Path, adata: Any, fitted: Any, permutations: int, seed: 
     labels = None if fitted.label_key is None else adata.obs[fitted.label_key].astype(str).to_numpy()
     genes: dict[str, Any] = {}
     moved = batches != fitted.reference
-    if "proxflow" in adata.layers:
-        change = np.asarray(adata.layers["proxflow"][moved] - adata.X[moved]).mean(axis=0)
+    if layer is not None:
+        change = np.asarray(adata.layers[layer][moved] - adata.X[moved]).mean(axis=0)
         genes = {"displacement": change, "genes": [str(name) for name in adata.var_names]}
     elif fitted.loadings is not None and list(fitted.loadings.genes) == [str(name) for name in adata.var_names]:
         way = np.asarray(adata.obsm[adjusted][moved] - adata.obsm[basis][moved], float).mean(axis=0)

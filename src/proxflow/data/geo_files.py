@@ -48,6 +48,8 @@ def opened(path: str | os.PathLike[str], hint: str) -> Iterator[tuple[str, IO[by
         The file is missing, a folder, empty, unreadable, or only part of a gzip file; also while it is being read.
     """
     file = os.fspath(path)
+    if os.path.exists(file) and not os.path.isfile(file) and not os.path.isdir(file):
+        raise ValueError(f"{file}: a pipe or a device, not a file.")
     try:
         with open(file, "rb") as plain:
             start = plain.read(2)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from proxflow.integration.columns import check_keys
+from proxflow.integration.columns import check_free, check_keys
 from proxflow.integration.fitted import Integration
 from proxflow.integration.transport import BatchTransport
 
@@ -65,7 +65,7 @@ def integrate(
     key_added
         Of `uns`, where parameters and history go, and of `obs[f"{key_added}_shift"]`, how far each sample moved.
     rng
-        Seed. None: 0, so that a call repeats itself.
+        Seed. None: the transport's, else 0, so that a call repeats itself.
     copy
         Return a changed copy, and leave `adata` as it is.
     progress
@@ -94,6 +94,7 @@ def integrate(
     ((60, 20), True)
     """
     check_keys(basis, adjusted_basis, expression_layer, key_added)
+    check_free(adata, basis, adjusted_basis, expression_layer, key_added)
     target = adata.copy() if copy else adata
     model = Integration.fit(
         target, key, reference=reference, label_key=label_key, basis=basis, unlabeled=unlabeled, transport=transport,

@@ -17,6 +17,7 @@ import numpy as np
 
 from proxflow.atomic import atomic_path, reason
 from proxflow.data.geo_files import import_anndata
+from proxflow.proportions import listed
 
 __all__ = ["Cohorts", "read_cohorts", "write_merged"]
 
@@ -34,6 +35,7 @@ class Cohorts:
     label: str | None
     annotated: bool
     names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def reference(self, wanted: str | None) -> str:
         """The reference's name: as given, a file's path for its name, or the first file's."""
@@ -50,7 +52,9 @@ class Cohorts:
             raise ValueError("--layer goes with H5AD files; moved tables are all that is written for tables.")
 
 
-def read_cohorts(paths: Sequence[Path], key: str, label: str | None, platform: Path | None) -> Cohorts:
+def read_cohorts(
+    paths: Sequence[Path], key: str, label: str | None, platform: Path | None = None, columns: str | None = None
+) -> Cohorts:
     """Read one H5AD with a column of batches, or a file per cohort.
 
     Raises
@@ -64,54 +68,82 @@ def read_cohorts(paths: Sequence[Path], key: str, label: str | None, platform: P
             raise ValueError(
                 f"{paths[0]}: one file must be an H5AD with a column of batches; or give a file per cohort."
             )
+        if columns is not None:
+            raise ValueError("--columns goes with tables; choose genes of an H5AD before.")
         return Cohorts(_collapsed(_read_h5ad(paths[0]), platform), key, label, True, ())
     names = tuple(path.name.split(".")[0].removesuffix("_series_matrix") for path in paths)
     if len(set(names)) < len(names):
         raise ValueError(f"two files are called {max(names, key=names.count)!r}: batches are named by their files.")
-    tables = [path.suffix.lower() in _TABLES and "series_matrix" not in path.name for path in paths]
+    tables = [
+        path.name.lower().removesuffix(".gz").endswith(_TABLES) and "series_matrix" not in path.name for path in paths
+    ]
     if any(tables) and not all(tables):
         odd = paths[tables.index(False)]
         raise ValueError(f"{odd} beside tables: give tables only, or H5AD and GEO files only.")
     from proxflow.data.cohorts import concat_cohorts
 
-    read = [_read_cohort(path, label, table) for path, table in zip(paths, tables, strict=True)]
+    wanted = [name.strip() for name in columns.split(",")] if columns else None
+    read = _read_tables(paths, label, wanted) if all(tables) else [_read_cohort(path) for path in paths]
     if any(key in cohort.var_names or key in cohort.obs.columns for cohort in read):
         raise ValueError(f"a column is called {key!r}, as that of the batches would be: give another --batch.")
     merged = concat_cohorts(dict(zip(names, read, strict=True)), key=key)
-    return Cohorts(_collapsed(merged, platform), key, label, not all(tables), names)
+    notes = tuple(
+        f"{path}: columns that not all files have are left out, such as {listed(sorted(lost)[:3])} ({len(lost)})."
+        for path, cohort in zip(paths, read, strict=True) if (lost := set(cohort.var_names) - set(merged.var_names))
+    )  # fmt: skip
+    return Cohorts(_collapsed(merged, platform), key, label, not all(tables), names, notes)
 
 
-def _read_cohort(path: Path, label: str | None, table: bool) -> Any:
-    if not table:
-        if path.suffix.lower() == ".h5ad":
-            return _read_h5ad(path)
-        from proxflow.data.series_matrix import read_series_matrix
+def _read_cohort(path: Path) -> Any:
+    if path.suffix.lower() == ".h5ad":
+        return _read_h5ad(path)
+    from proxflow.data.series_matrix import read_series_matrix
 
-        return read_series_matrix(path)
+    return read_series_matrix(path)
+
+
+def _read_tables(paths: Sequence[Path], label: str | None, wanted: list[str] | None) -> list[Any]:
+    """Tables as AnnData: columns of numbers, or those wanted, are features; the others, and the label, go to obs."""
     from proxflow.data.frames import read_frame
     from proxflow.data.tables import read_table
 
-    frame = read_frame(path)
-    columns = [str(name) for name in frame.columns]
-    if label is not None and label not in columns:
-        raise ValueError(f"{path}: no column {label!r} for --label. It has {', '.join(columns[:20])}.")
-    words = [name for name in columns if name != label and _is_text(frame[name])]
-    features = [name for name in columns if name != label and name not in words]
-    if not features:
-        raise ValueError(f"{path}: no columns of numbers besides the label.")
-    adata = _anndata().AnnData(read_table(path, columns=features).values)
-    adata.var_names = features
-    for name in words + ([] if label is None else [label]):
-        adata.obs[name] = frame[name].to_numpy()
-    return adata
+    frames, found = [read_frame(path) for path in paths], []
+    words = [[str(name) for name in frame.columns if _is_text(path, frame[name])]
+             for path, frame in zip(paths, frames, strict=True)]  # fmt: skip
+    mixed = [
+        name
+        for name in set().union(*words)
+        if name != label and any(name in f.columns and name not in w for f, w in zip(frames, words, strict=True))
+    ]
+    if mixed:
+        raise ValueError(
+            f"column {sorted(mixed)[0]!r} is text in one file and numbers in another: make it one of them."
+        )
+    for path, frame, text in zip(paths, frames, words, strict=True):
+        names = [str(name) for name in frame.columns]
+        for name in [*([] if label is None else [label]), *(wanted or [])]:
+            if name not in names:
+                raise ValueError(f"{path}: no column {name!r}. It has {', '.join(names[:20])}.")
+        features = wanted or [name for name in names if name != label and name not in text]
+        if not features:
+            raise ValueError(f"{path}: no columns of numbers besides the label.")
+        adata = _anndata().AnnData(read_table(path, columns=features).values)
+        adata.var_names = features
+        for name in names:
+            if name not in features:
+                adata.obs[name] = frame[name].to_numpy()
+        found.append(adata)
+    return found
 
 
-def _is_text(column: Any) -> bool:
+def _is_text(path: Path, column: Any) -> bool:
     """Whether a column is names or notes: text that is mostly no numbers. A number misspelt is an error, not a note."""
     import pandas as pd
 
     if pd.api.types.is_numeric_dtype(column):
         return False
+    if any(hasattr(value, "__len__") and not isinstance(value, (str, bytes)) for value in column.head(20)):
+        raise ValueError(f"{path}: column {str(column.name)!r} holds lists, not values.")
     return bool(pd.to_numeric(column, errors="coerce").notna().mean() < _MOSTLY)
 
 
@@ -123,6 +155,8 @@ def _anndata() -> Any:
 
 
 def _read_h5ad(path: Path) -> Any:
+    if path.exists() and not path.is_file():
+        raise ValueError(f"cannot read {path}: it is a folder, a pipe or a device, not a file.")
     try:
         return _anndata().read_h5ad(path)
     except OSError as error:
@@ -148,7 +182,11 @@ def write_merged(path: Path, cohorts: Cohorts) -> None:
     adata = cohorts.adata
     if path.suffix.lower() == ".h5ad":
         with atomic_path(path) as temporary:
-            adata.write_h5ad(temporary)
+            try:
+                adata.write_h5ad(temporary)
+            except (RuntimeError, TypeError) as problem:  # how HDF5 speaks of a full disk, and of names it has none for
+                words = (str(problem).splitlines() or ["unknown error"])[0]
+                raise ValueError(f"cannot write {path}: {words} (is the disk full?)") from None
         return
     import pandas as pd
 

@@ -5,6 +5,7 @@ Bad at: a column that could be either; it believes the caller.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,15 @@ from proxflow.integration.labelling import check_spelling
 from proxflow.proportions import listed
 from proxflow.validation import check_choice
 
-__all__ = ["UNLABELLED", "batch_column", "check_keys", "check_reference", "check_spellings", "label_column"]
+__all__ = [
+    "UNLABELLED",
+    "batch_column",
+    "check_free",
+    "check_keys",
+    "check_reference",
+    "check_spellings",
+    "label_column",
+]
 
 UNLABELLED = ("error", "pool", "nearest")
 _FEWEST = 3.0  # samples of a batch, on average: with fewer the column is an identifier
@@ -122,3 +131,23 @@ def check_spellings(labels: np.ndarray | None, batches: np.ndarray, reference: s
                 f"no class of batch {batch!r} ({listed(ours)}) is in the reference {reference!r} ({listed(theirs)})."
                 " Rename them, or give no label_key."
             )
+
+
+def check_free(adata: Any, basis: str, adjusted_basis: str | None, layer: str | None, key_added: str) -> None:
+    """Raise ValueError if a name that would be written is taken by something that an earlier call did not write."""
+    earlier = adata.uns.get(key_added)
+    ours = isinstance(earlier, Mapping) and {"params", "version"} <= set(earlier)
+    written = dict(earlier["params"]) if ours and isinstance(earlier, Mapping) else {}
+    adjusted = adjusted_basis or f"{'X_pca' if basis == 'X' else basis}_{key_added}"
+    taken = [
+        (f"uns[{key_added!r}]", earlier is not None and not ours),
+        (f"obs[{key_added + '_shift'!r}]", f"{key_added}_shift" in adata.obs and not ours),
+        (f"obsm[{adjusted!r}]", adjusted in adata.obsm and written.get("adjusted_basis") != adjusted),
+        (
+            f"layers[{layer!r}]",
+            layer is not None and layer in adata.layers and written.get("expression_layer") != layer,
+        ),
+    ]
+    for place, is_taken in taken:
+        if is_taken:
+            raise ValueError(f"{place} is there already, and not of an earlier call: give another name, or delete it.")

@@ -40,7 +40,7 @@ class Loadings:
         return np.asarray(expression_of(adata, self.genes, name) @ self.matrix - self.offset)
 
 
-def expression_of(adata: Any, genes: Sequence[str] | None = None, name: str = "X") -> Any:
+def expression_of(adata: Any, genes: Sequence[str] | None = None, name: str = "X", *, logged: bool = True) -> Any:
     """Return X in memory, float64, dense or sparse, its genes those named and in their order.
 
     Raises
@@ -50,6 +50,8 @@ def expression_of(adata: Any, genes: Sequence[str] | None = None, name: str = "X
     """
     if adata.X is None:
         raise ValueError(f"{name} has no X.")
+    if adata.n_vars == 0:
+        raise ValueError(f"{name} has no genes.")
     names = [str(gene) for gene in adata.var_names]
     if len(set(names)) < len(names):
         twice = next(gene for gene in names if names.count(gene) > 1)
@@ -65,7 +67,8 @@ def expression_of(adata: Any, genes: Sequence[str] | None = None, name: str = "X
             )
         x, names = x[:, [place[gene] for gene in genes]], list(genes)
     _check_finite(adata, x, names, name)
-    _check_logged(x, name)
+    if logged:
+        _check_logged(x, name)
     return check_points(x, name, minimum=1)
 
 
@@ -74,10 +77,14 @@ def _check_finite(adata: Any, x: Any, genes: Sequence[str], name: str) -> None:
     bad = ~np.isfinite(values)
     if not bad.any():
         return
-    dense = x.toarray() if hasattr(x, "toarray") else values
-    row, column = (int(i) for i in np.argwhere(~np.isfinite(dense))[0])
+    if hasattr(x, "toarray"):
+        rows = x.tocsr()
+        at = int(np.argmax(~np.isfinite(rows.data)))
+        row, column = int(np.searchsorted(rows.indptr, at, side="right")) - 1, int(rows.indices[at])
+    else:
+        row, column = (int(i) for i in np.argwhere(bad)[0])
     raise ValueError(
-        f"{name}: {dense[row, column]} for gene {genes[column]!r} in sample"
+        f"{name}: {x[row, column]} for gene {genes[column]!r} in sample"
         f" {str(adata.obs_names[row])!r} ({int(bad.sum())} such values). Drop those genes or samples, or impute."
     )
 

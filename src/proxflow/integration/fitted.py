@@ -17,7 +17,14 @@ import numpy as np
 from sklearn.base import clone
 
 from proxflow.arrays import read_arrays, write_arrays
-from proxflow.integration.columns import batch_column, check_keys, check_reference, check_spellings, label_column
+from proxflow.integration.columns import (
+    batch_column,
+    check_free,
+    check_keys,
+    check_reference,
+    check_spellings,
+    label_column,
+)
 from proxflow.integration.expression import (
     Loadings,
     computed_pca,
@@ -36,7 +43,7 @@ __all__ = ["GENES", "Integration"]
 GENES = "X"  # the basis that is the expression itself
 _LARGEST_LAYER = 8e9  # bytes
 _KIND, _FORMAT = "fitted integration", 1
-_PLAIN = ("key", "reference", "label_key", "basis", "unlabeled", "seed")
+_PLAIN = ("key", "reference", "label_key", "basis", "unlabeled", "seed", "logged")
 
 
 @dataclass(eq=False)
@@ -65,6 +72,7 @@ class Integration:
     basis: str
     unlabeled: str
     seed: int
+    logged: bool
     transports: dict[str, BatchTransport]
     loadings: Loadings | None
     _computed: tuple[Any, ...] | None = None  # a PCA that was not there, until it is stored
@@ -74,21 +82,31 @@ class Integration:
         cls, adata: Any, key: str, *, reference: Any, label_key: str | None = None, basis: str = "X_pca",
         unlabeled: str = "error", transport: BatchTransport | None = None,
         rng: int | np.random.Generator | np.random.RandomState | None = None, progress: bool = False,
+        logged: bool = True,
     ) -> Self:  # fmt: skip
-        """Fit one transport per batch; parameters as those of `integrate`. Nothing is written to adata."""
+        """Fit one transport per batch; parameters as those of `integrate`. Nothing is written to adata.
+
+        logged: X holds logarithms of expression, and refused if it looks like counts or intensities; False: anything.
+        """
         batches = batch_column(adata, key)
         name = check_reference(batches, reference, key)
         labels = label_column(adata, label_key, unlabeled)
         check_spellings(labels, batches, name)
-        seed = _seed(rng)
+        own = None if transport is None else transport.random_state
+        seed = _seed(own if rng is None else rng)
         computed, loadings = None, None
         found = None if basis == GENES else find_basis(adata, basis)
         if found is None:
-            x = expression_of(adata)
+            x = expression_of(adata, logged=logged)
         if basis == GENES:
             points = np.asarray(x.toarray() if hasattr(x, "toarray") else x)
             existing = find_basis(adata, "X_pca") if "X_pca" in adata.obsm else None
             loadings = None if existing is None else loadings_of(adata, "X_pca", existing)
+            if existing is not None and loadings is None:
+                raise ValueError(
+                    "obsm['X_pca'] is not the PCA of X (of scaled data, or of a layer?), so moved genes cannot be shown"
+                    " beside it. Run sc.pp.pca on this X, or del adata.obsm['X_pca']: it is then computed."
+                )
             if loadings is None:
                 computed = computed_pca(adata, x, seed)
                 loadings = computed[1]
@@ -99,7 +117,7 @@ class Integration:
             points, loadings = found, loadings_of(adata, basis, found)
         base = clone(transport or BatchTransport()).set_params(random_state=seed)
         base.set_params(progress=bool(progress or base.progress))
-        model = cls(key, name, label_key, basis, unlabeled, seed, {}, loadings, computed)
+        model = cls(key, name, label_key, basis, unlabeled, seed, logged, {}, loadings, computed)
         genes = list(map(str, adata.var_names)) if basis == GENES else None
         for batch in np.unique(batches).tolist():
             if batch != name:
@@ -121,6 +139,7 @@ class Integration:
             A batch that was not in the fit, missing genes, or no way to the fit's basis; nothing is written then.
         """
         check_keys(self.basis, adjusted_basis, expression_layer, key_added)
+        check_free(adata, self.basis, adjusted_basis, expression_layer, key_added)
         batches = batch_column(adata, self.key, several=False)
         unknown = sorted(set(batches.tolist()) - {self.reference, *self.transports})
         if unknown:
@@ -193,7 +212,7 @@ class Integration:
         """Where the samples of adata are in the fit's basis, or their genes."""
         if self.basis == GENES:
             model = next(iter(self.transports.values()))
-            x = expression_of(adata, list(model.feature_names_in_))
+            x = expression_of(adata, list(model.feature_names_in_), logged=self.logged)
             return np.asarray(x.toarray() if hasattr(x, "toarray") else x)
         computed = self._computed_for(adata)
         if computed is not None and self.basis not in adata.obsm:

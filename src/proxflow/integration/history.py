@@ -45,4 +45,5 @@ def _course(model: Any) -> dict[str, Any]:
 
 
 def _key(name: Any) -> str:
-    return str(name).replace("/", "|")
+    text = str(name).replace("/", "|")
+    return f"({text})" if text in ("", ".", "..") else text  # folders, too

@@ -79,5 +79,5 @@ def check_spelling(ours: Sequence[Any], theirs: Sequence[Any], our_name: str, th
 
 
 def _plain(label: Any) -> str:
-    """A label without what people spell differently. Signs stay: ER+ is not ER-."""
-    return "".join(letter for letter in str(label).casefold() if letter.isalnum() or letter in "+-")
+    """A label without what people spell differently. Signs stay: ER+ is not ER-, nor <5 >5."""
+    return "".join(letter for letter in str(label).casefold() if letter.isalnum() or letter in "+-<>=.")

@@ -269,8 +269,8 @@ def _column(adata: Any, name: str, argument: str) -> np.ndarray:
     if name not in columns:
         raise ValueError(f"{argument}={name!r} is no column of obs, which has {listed(columns) or 'none'}.")
     column = adata.obs[name]
-    return np.array([None if missing else str(value) for value, missing in zip(column, pd.isna(column), strict=True)],
-                    object)  # fmt: skip
+    missing = pd.isna(column).to_numpy() | (column.astype(object).astype(str).str.strip() == "").to_numpy()
+    return np.array([None if none else str(value) for value, none in zip(column, missing, strict=True)], object)
 
 
 def _basis(adata: Any, name: str, count: int) -> np.ndarray:

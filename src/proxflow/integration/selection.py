@@ -21,9 +21,8 @@ from proxflow.integration.starts import estimate_start, moments_by_class
 from proxflow.latent import Encoding
 from proxflow.progress import Progress
 
-__all__ = ["UNMOVED", "Cohort", "heldout_curves", "heldout_starts", "stratified_folds"]
+__all__ = ["Cohort", "heldout_curves", "heldout_starts", "stratified_folds"]
 
-UNMOVED = "unmoved"
 _PATIENCE = 15  # steps
 
 Cohort = tuple[np.ndarray, np.ndarray]  # points (n, d) and classes (n,)
@@ -43,15 +42,15 @@ def heldout_starts(
 ) -> dict[str, float]:
     """Energy distance of held-out samples of these classes to held-out samples of the reference, after every start.
 
-    The mean over folds, classes weighted by their samples to move; also for samples that are left where they are.
+    The mean over folds, classes weighted by their samples to move.
     """
-    found: dict[str, list[float]] = {name: [] for name in (UNMOVED, *names)}
+    found: dict[str, list[float]] = {name: [] for name in names}
     shares = {c: float(np.mean(source[1] == c)) for c in classes}
     for fitted_s, out_s, fitted_t, out_t in _splits(source, reference, folds, seed):
         moments = moments_by_class(*fitted_s), moments_by_class(*fitted_t)
         for name, values in found.items():
             points, codes = out_s
-            moved = points if name == UNMOVED else estimate_start(name, *moments).apply(points, codes)
+            moved = estimate_start(name, *moments).apply(points, codes)
             parts = ((moved[codes == c], out_t[0][out_t[1] == c], shares[c]) for c in classes)
             values.append(sum(w * energy(some_rows(s, JUDGED), some_rows(t, JUDGED)) for s, t, w in parts))
     return {name: float(np.mean(values)) / sum(shares.values()) for name, values in found.items()}

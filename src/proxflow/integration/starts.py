@@ -1,6 +1,6 @@
 """Where a transport between batches starts from: every class moved onto the reference's, column by column.
 
-    shift   x + Δ_c                        scale   m_c + ρ_c (x - m_c) + Δ_c
+    none    x           shift   x + Δ_c                        scale   m_c + ρ_c (x - m_c) + Δ_c
 
 Δ_c, the difference of two class means, is noisy where a class is small. All classes went through the same machine, so
 it is drawn towards what they have in common, the more so the less its own samples say (empirical Bayes; the random
@@ -25,7 +25,7 @@ import numpy as np
 
 __all__ = ["STARTS", "ClassMoments", "Start", "estimate_start", "moments_by_class"]
 
-STARTS = ("shift", "scale")
+STARTS = ("none", "shift", "scale")
 _FEWEST_FOR_SCALE = 3  # samples of a class on either side
 
 
@@ -78,11 +78,14 @@ def estimate_start(kind: str, source: Mapping[Any, ClassMoments], target: Mappin
     Parameters
     ----------
     kind
-        "shift" or "scale".
+        "none", "shift" or "scale".
     source, target
         Moments by class of the samples to move and of the reference; at least one class is in both.
     """
     shared = [c for c in source if c in target]
+    if kind == "none":
+        same, nothing = np.ones_like(source[shared[0]].mean), np.zeros_like(source[shared[0]].mean)
+        return Start(dict.fromkeys(shared, same), dict.fromkeys(shared, nothing), same, nothing)
     deviation = _deviation(shared, source, target)
     varies = np.isfinite(deviation)
     differences = np.array([target[c].mean - source[c].mean for c in shared])

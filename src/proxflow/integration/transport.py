@@ -48,6 +48,9 @@ __all__ = ["MISSING_CLASS", "BatchTransport"]
 # (5000 genes and a distortion that bends, halves held out); held-out paths keep more components from memorising.
 _SAMPLES_PER_COMPONENT, _FEWEST_COMPONENTS, _MOST_COMPONENTS = 2, 2, 50
 
+_FAR = 50  # times the median distance
+_HELDOUT = {"none": "unmoved"}
+
 MISSING_CLASS = ("leave", "shift", "error")
 
 
@@ -61,7 +64,7 @@ class BatchTransport(TransformerMixin, BaseEstimator):
     L
         Lipschitz constant, in units of the reference's spread within a class.
     start
-        "shift" (class means), "scale" (and one ratio of deviations per column), or "auto": whichever samples held
+        "none", "shift" (class means), "scale" (and ratios of deviations per column), or "auto": whichever samples held
         out prefer.
     latent, n_components
         Where the flow happens: "pca", "autoencoder", "identity" or a `Latent`, and with how many components. None: half
@@ -177,6 +180,7 @@ class BatchTransport(TransformerMixin, BaseEstimator):
             del self.feature_names_in_
         labels = read_labels(ys, yt, xs, xt)
         self.notes_: list[str] = []
+        self._far_samples((xs, labels.source, "Xs"), (xt, labels.reference, "Xt"))
         self._labelled, self.classes_ = labels.given, labels.shared
         self._missing(labels)
         self._constant = self._constant_columns(xs, xt)
@@ -286,11 +290,12 @@ class BatchTransport(TransformerMixin, BaseEstimator):
         moments = moments_by_class(*source), moments_by_class(*reference)
         counts = {c: min(side[c].count for side in moments) for c in labels.shared}
         large = [c for c in labels.shared if counts[c] >= self.min_samples]
-        self.start_, self.heldout_ = STARTS[0] if self.start == "auto" else self.start, {}
+        self.start_, self.heldout_ = "shift" if self.start == "auto" else self.start, {}
         if large:
-            names = STARTS if self.start == "auto" else (self.start,)
-            self.heldout_ = heldout_starts(names, source, reference, large, self.folds, self.seed_)
-            self.start_ = min(names, key=self.heldout_.__getitem__)
+            judged = heldout_starts(STARTS, source, reference, large, self.folds, self.seed_)
+            if self.start == "auto" and np.isfinite(list(judged.values())).all():
+                self.start_ = min(STARTS, key=judged.__getitem__)
+            self.heldout_ = {_HELDOUT.get(name, name): value for name, value in judged.items()}
         self.encoding_ = self._encoding(source, reference, estimate_start("shift", *moments), large or labels.shared)
         self.n_components_ = self.encoding_.n_components
         goals = {c: self.encoding_.encode(xt[labels.reference == c]) for c in large}
@@ -357,6 +362,18 @@ class BatchTransport(TransformerMixin, BaseEstimator):
         if self.missing_class == "leave":
             warnings.warn(f"{note}; missing_class='shift' moves them along.", UserWarning, stacklevel=3)
 
+    def _far_samples(self, *cohorts: tuple[np.ndarray, np.ndarray, str]) -> None:
+        """Say which samples are so far from their class that they decide its mean."""
+        for points, codes, side in cohorts:
+            for c in np.unique(codes):
+                rows = np.flatnonzero(codes == c)
+                distances = np.linalg.norm(points[rows] - np.median(points[rows], axis=0), axis=1)
+                far = rows[distances > _FAR * np.median(distances)] if np.median(distances) > 0 else rows[:0]
+                if len(far):
+                    note = f"row {far[0]} of {side} is {_FAR} times as far from its class as most ({len(far)} such)"
+                    self.notes_.append(f"{note}.")
+                    warnings.warn(f"{note}: it decides means and deviations. Drop it.", UserWarning, stacklevel=4)
+
     def _constant_columns(self, xs: np.ndarray, xt: np.ndarray) -> np.ndarray:
         constant = (np.ptp(xs, axis=0) == 0) & (np.ptp(xt, axis=0) == 0) & (xs[0] == xt[0])
         if constant.any():
@@ -372,7 +389,11 @@ class BatchTransport(TransformerMixin, BaseEstimator):
             self.notes_.append(
                 f"only shifted, for fewer than {self.min_samples} samples on a side: {', '.join(map(repr, few))}."
             )
-        what = {"shift": "each class shifted", "scale": "each class shifted, columns rescaled"}[self.start_]
+        what = {
+            "none": "samples stay where they are, for held-out samples fit best there",
+            "shift": "each class shifted",
+            "scale": "each class shifted, columns rescaled",
+        }[self.start_]
         ways = ", ".join(f"{c!r} {path:.2f}" for c, path in self.paths_.items() if path) or "none"
         self.notes_.append(
             f"start: {what}. Then a flow in {self.n_components_} components, by class and spread: {ways}."
