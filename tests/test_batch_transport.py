@@ -549,7 +549,7 @@ def test_damaged_files_and_others_are_refused(fitted, tmp_path):
     ]
     for header, parts in spoilt:
         write_arrays(file, kind, form, header, parts)
-        with pytest.raises(ValueError, match="not a transport that can be read"):
+        with pytest.raises(ValueError, match="not a transport that this version of proxflow can read"):
             BatchTransport.load(file)
 
 

@@ -3,6 +3,7 @@
 import tempfile
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from proxflow.entropies import IPM, KL, Alpha, ChiSquared, JensenShannon, ReverseKL, SquaredHellinger
@@ -23,7 +24,7 @@ from proxflow.gamma.symmetric import column_permutations
 from proxflow.latent import Autoencoder, Identity, PrincipalComponents
 from proxflow.spans import Span
 from proxflow.streams import Streamed, open_samples
-from proxflow.targets import Batches, LocalMixture, Samples, nearest_neighbours
+from proxflow.targets import Batches, LocalMixture, Padded, Samples, nearest_neighbours
 
 # f
 ENTROPIES = {
@@ -112,6 +113,7 @@ TARGETS = {
     "local mixture": _local_mixture,
     "batches": lambda points: Batches(points, len(points)),
     "on disk": _on_disk,
+    "padded": lambda points: Padded(jax.numpy.asarray(points), np.int32(len(points)), len(points)),
 }
 
 # sources: the kinds `draw_source` knows

@@ -49,6 +49,10 @@ def integrate(
         int | None, typer.Option(help="Of the space of the flow. By class size if not given.")
     ] = None,
     columns: Columns = None,
+    label_map: Annotated[
+        str | None, typer.Option(help="One spelling for each label: positive=pos,P=pos. Others stay.")
+    ] = None,
+    drop_missing: Annotated[bool, typer.Option("--drop-missing", help="Leave out genes with missing values.")] = False,
     platform: Annotated[
         Path | None, typer.Option(help="Platform table (GPL...) that maps probes to genes: they are collapsed.")
     ] = None,
@@ -75,7 +79,7 @@ def integrate(
         check_positive(permutations, "--permutations", integer=True)
     if model is not None and (report or save_model is not None):
         raise ValueError("--model applies a fit that was judged when it was made: leave --report and --save-model out.")
-    cohorts = read_cohorts(data, batch, label, platform, columns)
+    cohorts = read_cohorts(data, batch, label, platform, columns, label_map, drop_missing)
     for note in cohorts.notes:
         print(f"proxflow: {note}", file=sys.stderr)
     goal = out or Path("proxflow-integrate" + (".h5ad" if cohorts.annotated else ".csv"))

@@ -9,7 +9,7 @@ Bad at: files larger than memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +53,9 @@ class Cohorts:
 
 
 def read_cohorts(
-    paths: Sequence[Path], key: str, label: str | None, platform: Path | None = None, columns: str | None = None
-) -> Cohorts:
+    paths: Sequence[Path], key: str, label: str | None, platform: Path | None = None, columns: str | None = None,
+    label_map: str | None = None, drop_missing: bool = False,
+) -> Cohorts:  # fmt: skip
     """Read one H5AD with a column of batches, or a file per cohort.
 
     Raises
@@ -70,7 +71,7 @@ def read_cohorts(
             )
         if columns is not None:
             raise ValueError("--columns goes with tables; choose genes of an H5AD before.")
-        return Cohorts(_collapsed(_read_h5ad(paths[0]), platform), key, label, True, ())
+        return _settled(Cohorts(_read_h5ad(paths[0]), key, label, True, ()), platform, label_map, drop_missing)
     names = tuple(path.name.split(".")[0].removesuffix("_series_matrix") for path in paths)
     if len(set(names)) < len(names):
         raise ValueError(f"two files are called {max(names, key=names.count)!r}: batches are named by their files.")
@@ -91,7 +92,26 @@ def read_cohorts(
         f"{path}: columns that not all files have are left out, such as {listed(sorted(lost)[:3])} ({len(lost)})."
         for path, cohort in zip(paths, read, strict=True) if (lost := set(cohort.var_names) - set(merged.var_names))
     )  # fmt: skip
-    return Cohorts(_collapsed(merged, platform), key, label, not all(tables), names, notes)
+    return _settled(Cohorts(merged, key, label, not all(tables), names, notes), platform, label_map, drop_missing)
+
+
+def _settled(cohorts: Cohorts, platform: Path | None, label_map: str | None, drop_missing: bool) -> Cohorts:
+    """Probes collapsed, labels spelled in one way, and genes with missing values left out, if asked for."""
+    adata, notes = _collapsed(cohorts.adata, platform), cohorts.notes
+    if label_map is not None:
+        spelled = dict(part.split("=", 1) for part in label_map.split(",") if "=" in part)
+        if cohorts.label is None or len(spelled) < label_map.count(",") + 1:
+            raise ValueError(f"--label-map {label_map}: give --label, and OLD=NEW,OLD=NEW.")
+        column = adata.obs[cohorts.label].astype(object)
+        adata.obs[cohorts.label] = column.map(lambda value: spelled.get(str(value), value))
+    if drop_missing:
+        x = adata.X
+        values = x.toarray() if hasattr(x, "toarray") else np.asarray(x)
+        whole = np.isfinite(values).all(axis=0)
+        if not whole.all():
+            notes = (*notes, f"{int((~whole).sum())} genes with missing values are left out.")
+            adata = adata[:, whole].copy()
+    return replace(cohorts, adata=adata, notes=notes)
 
 
 def _read_cohort(path: Path) -> Any:

@@ -101,6 +101,8 @@ def label_column(adata: Any, label_key: str | None, unlabeled: str, *, several: 
     check_choice(unlabeled, "unlabeled", UNLABELLED)
     if label_key is None:
         return None
+    if not several and unlabeled != "error" and label_key not in adata.obs.columns:
+        return np.full(adata.n_obs, "")  # later samples, all of them without a label
     labels, missing = _values(adata, label_key, "label_key")
     missing |= np.char.strip(labels) == ""
     if missing.all() and several:
@@ -129,7 +131,7 @@ def check_spellings(labels: np.ndarray | None, batches: np.ndarray, reference: s
         if batch != reference and not set(ours) & set(theirs):
             raise ValueError(
                 f"no class of batch {batch!r} ({listed(ours)}) is in the reference {reference!r} ({listed(theirs)})."
-                " Rename them, or give no label_key."
+                " Rename them, or leave that batch out."
             )
 
 

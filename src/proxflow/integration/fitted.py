@@ -161,6 +161,10 @@ class Integration:
         layer = None if expression_layer is None else self._genes(adata, before, after, moved)
         self._write(adata, before, after, moved, layer, guessed, adjusted_basis, expression_layer, key_added)
 
+    def __repr__(self) -> str:
+        batches = ", ".join(map(repr, self.transports))
+        return f"Integration(of {batches} onto {self.reference!r}, basis={self.basis!r}, label_key={self.label_key!r})"
+
     def unfitted(self) -> BatchTransport:
         """Return a transport with the settings of the fit, such as `integration_report` refits."""
         return clone(next(iter(self.transports.values())))
@@ -204,7 +208,9 @@ class Integration:
                 loadings = Loadings(tuple(header["genes"]), arrays["loadings"], arrays["offset"])
             return cls(**{name: header[name] for name in _PLAIN}, transports=transports, loadings=loadings)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as problem:
-            raise ValueError(f"{os.fspath(path)}: not an integration that can be read ({problem}).") from None
+            raise ValueError(
+                f"{os.fspath(path)}: not an integration that this version of proxflow can read ({problem})."
+            ) from None
 
     # ------------------------------------------------------------------ points
 

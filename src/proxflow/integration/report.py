@@ -105,7 +105,7 @@ def integration_report(
     ... )
     >>> frame = integration_report(data, "cohort", reference="A", holdout=None, random_state=0)
     >>> print(frame.attrs["sentences"][0])
-    B is at the floor: as close to A as A's own halves are to each other, in all of 7 measures.
+    B is at the floor: 7 measures do not tell it from A's own halves, which is no proof that nothing else would.
     """
     import pandas as pd
 

@@ -88,13 +88,13 @@ def _verdict(rows: list[dict[str, Any]], batch: str, reference: str, held: bool)
     fine, apart = [row for row in told if row["verdict"] == AT], [row for row in told if row["verdict"] == ABOVE]
     if len(fine) == len(told):
         return (
-            f"{where}{batch} is at the floor: as close to {reference} as {reference}'s own halves are to each other, in"
-            f" all of {len(told)} measures."
+            f"{where}{batch} is at the floor: {len(told)} measures do not tell it from {reference}'s own halves,"
+            " which is no proof that nothing else would."
         )
     if apart:
         names = ", ".join(WORDS[row["measure"]] for row in apart)
         return (
-            f"{where}{batch} is not at the floor yet: {len(apart)} of {len(told)} measures lie above that of"
+            f"{where}{batch} is not at the floor: {len(apart)} of {len(told)} measures lie above that of"
             f" {reference}'s own halves ({names})."
         )
     return (

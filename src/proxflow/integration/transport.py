@@ -182,6 +182,10 @@ class BatchTransport(TransformerMixin, BaseEstimator):
         self.notes_: list[str] = []
         self._far_samples((xs, labels.source, "Xs"), (xt, labels.reference, "Xt"))
         self._labelled, self.classes_ = labels.given, labels.shared
+        if not labels.given:
+            self.notes_.append(
+                "no labels: one class of all, right only if both sides hold the classes in equal shares."
+            )
         self._missing(labels)
         self._constant = self._constant_columns(xs, xt)
         scales = column_scales(xt)

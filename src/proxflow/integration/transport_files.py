@@ -78,7 +78,9 @@ def read_transport(path: str | os.PathLike[str], model: BatchTransport) -> Batch
     try:
         return unpacked(model, header, arrays)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as problem:
-        raise ValueError(f"{os.fspath(path)}: not a transport that can be read ({problem}).") from None
+        raise ValueError(
+            f"{os.fspath(path)}: not a transport that this version of proxflow can read ({problem})."
+        ) from None
 
 
 def unpacked(model: BatchTransport, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> BatchTransport:
