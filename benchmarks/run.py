@@ -30,6 +30,7 @@ from benchmarks import (
     startup,
     tails,
     wgan,
+    whole,
 )
 
 SECTIONS = [
@@ -76,6 +77,7 @@ SECTIONS = [
     ("Integration: breast tumours", integration, integration.tumours),
     ("Integration: single cells", integration, integration.cells),
     ("Integration: the goals", integration, integration.goals),
+    ("Integration: VDX onto EXPO, whole cohorts", whole, whole.main),
     ("Integration: time and memory", cohorts, cohorts.main),
     ("Files of GEO", geo, geo.main),
     ("LISI and kBET beside scib-metrics", scib_check, scib_check.main),
