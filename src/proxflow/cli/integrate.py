@@ -43,7 +43,7 @@ def integrate(
     missing_class: Annotated[
         str, typer.Option(help="Classes that the reference lacks: leave, shift or error.")
     ] = "leave",
-    start: Annotated[str, typer.Option(help="auto, shift or scale: see docs/integrate.md.")] = "auto",
+    start: Annotated[str, typer.Option(help="auto, none, shift or scale: see docs/integrate.md.")] = "auto",
     max_path: Annotated[float, typer.Option(help="Longest flow, in spreads of a class; 0: the start alone.")] = 1.0,
     components: Annotated[
         int | None, typer.Option(help="Of the space of the flow. By class size if not given.")

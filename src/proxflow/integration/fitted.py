@@ -86,7 +86,7 @@ class Integration:
     ) -> Self:  # fmt: skip
         """Fit one transport per batch; parameters as those of `integrate`. Nothing is written to adata.
 
-        logged: X holds logarithms of expression, and refused if it looks like counts or intensities; False: anything.
+        logged: X holds logarithms of expression: what looks like counts or intensities is refused. False: anything.
         """
         batches = batch_column(adata, key)
         name = check_reference(batches, reference, key)
@@ -266,14 +266,12 @@ class Integration:
         x = adata.X[:] if adata.isbacked else adata.X
         dense = np.asarray(x.toarray() if hasattr(x, "toarray") else x)
         out = dense.astype(dense.dtype if dense.dtype in (np.float32, np.float64) else np.float32)
-        if self.basis == GENES:
-            places = {gene: i for i, gene in enumerate(map(str, adata.var_names))}
-            columns = np.array([places[gene] for gene in next(iter(self.transports.values())).feature_names_in_])
-            out[np.ix_(moved, columns)] = after[moved]
-            return out
-        assert self.loadings is not None
+        assert self.loadings is not None  # with genes as the basis there is always a PCA of them
         places = {gene: i for i, gene in enumerate(map(str, adata.var_names))}
         columns = np.array([places[gene] for gene in self.loadings.genes])
+        if self.basis == GENES:
+            out[np.ix_(moved, columns)] = after[moved]
+            return out
         for rows in np.array_split(np.flatnonzero(moved), max(1, int(moved.sum()) // 500)):
             out[np.ix_(rows, columns)] += (after[rows] - before[rows]) @ self.loadings.matrix.T
         return out

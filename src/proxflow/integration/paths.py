@@ -9,9 +9,11 @@ spread, so that a step means the same in every fold. Curves are U-shaped: first 
 it carries samples onto the reference's own, which is memorising. Samples held out tell where one ends and the other
 begins; where the start needs no mending the path is 0 and the flow is the identity.
 
-Measured (5000 genes in 10 components, halves held out, three seeds, the best path): energy distance 0.0241 after a
-shift of class means and 0.0172 after the flow; 0.0188 and 0.0162 with the columns rescaled; 0.0175 for the truth
-itself. Bad at: classes of a few samples, which are not asked.
+Measured (halves held out, `python -m benchmarks.run integration`): after shift and scale the flow takes the energy
+distance from 0.029 to 0.016 between two platforms (NKI onto EXPO), from 0.036 to 0.035 where a simulated distortion
+bends, and is left out where it shifts and rescales.
+
+Bad at: classes of a few samples, which are not asked.
 """
 
 from __future__ import annotations

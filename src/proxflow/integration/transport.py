@@ -44,8 +44,7 @@ from proxflow.validation import (
 
 __all__ = ["MISSING_CLASS", "BatchTransport"]
 
-# Half of the samples a component: of 20 to 110 a class, a fifth left 0.018 of energy distance, a half or all 0.016
-# (5000 genes and a distortion that bends, halves held out); held-out paths keep more components from memorising.
+# Half as many components as samples: with a fifth, flows missed what bends; held-out paths keep more from memorising.
 _SAMPLES_PER_COMPONENT, _FEWEST_COMPONENTS, _MOST_COMPONENTS = 2, 2, 50
 
 _FAR = 50  # times the median distance
@@ -343,7 +342,10 @@ class BatchTransport(TransformerMixin, BaseEstimator):
         sides[~np.isin(both, flowing)] = None  # classes that do not flow need no components
         smallest = min(int((codes == c).sum()) for _, codes in (source, reference) for c in flowing)
         carried = int(np.clip(smallest // _SAMPLES_PER_COMPONENT, _FEWEST_COMPONENTS, _MOST_COMPONENTS))
-        latent = named_latent(self.latent, self.n_components)
+        ours = self.latent == "autoencoder" and self.n_components is None
+        latent = named_latent(
+            self.latent, min(carried, len(both) - 1, self.n_features_in_) if ours else self.n_components
+        )
         points = np.concatenate([shift.apply(*source), reference[0]])
         if isinstance(latent, PrincipalComponents):  # classes flow by themselves: what tells them apart is not needed
             for c in np.unique(both):
