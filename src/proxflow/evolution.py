@@ -72,7 +72,7 @@ Callback = Callable[[Run], bool | str | None]  # True, or the reason in words, s
 def _step(
     flow: Flow, divergence: Divergence, target: Target, key: Array, index: Any, state: Any, memory: Any,
     ascend: Callable[[Any, Array, Array, Any], Any], record: bool, batch: int | None, driving: Array | None,
-) -> tuple[Any, Any, Report, Any]:  # fmt: skip
+) -> tuple[Any, Any, Any, Any]:  # fmt: skip
     # Folding the step's number into the key makes a resumed run draw what an unbroken one would.
     key = jax.random.fold_in(key, index)
     cloud_q = target.draw(key)
@@ -114,7 +114,7 @@ def _chunk_on_host(
         )
         reports.append(report)
         kept.append(potentials)
-    finite = jnp.all(jnp.isfinite(flow.cloud(state)))
+    finite = flow.sound(state)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *kept) if record else None
     return state, memory, jnp.asarray([*zip(*reports, strict=True)]), finite, stacked
 
@@ -130,7 +130,7 @@ def _chunk(
         ascents = jnp.where(index == 0, warm_up, 1)
         return jax.lax.fori_loop(0, ascents, lambda _, m: divergence.fit(cloud, cloud_q, m), memory)
 
-    def step(index: Array, state: Any, memory: Any) -> tuple[Any, Any, Report, Any]:
+    def step(index: Array, state: Any, memory: Any) -> tuple[Any, Any, Any, Any]:
         return _step(flow, divergence, target, key, index, state, memory, ascend, record, batch, driving)
 
     def body(i: Array, carry: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
@@ -139,13 +139,13 @@ def _chunk(
         kept = jax.tree.map(lambda buffer, leaf: buffer.at[i].set(leaf), kept, outcome)
         return state, memory, kept
 
-    cloud = flow.cloud(state)
-    shapes: list[Any] = [Report(*[cloud[0, 0]] * len(Report._fields)), None]  # four scalars of the cloud's dtype
+    number = flow.cloud(state)[0, 0]  # a report is scalars of the cloud's dtype
+    shapes: list[Any] = [flow.reports(*[number] * len(_names(flow))), None]
     if record:
         _, _, *shapes = jax.eval_shape(step, first, state, memory)
     kept = jax.tree.map(lambda leaf: jnp.zeros((length, *leaf.shape), leaf.dtype), shapes)
     state, memory, (reports, potentials) = jax.lax.fori_loop(0, count, body, (state, memory, kept))
-    finite = jnp.all(jnp.isfinite(flow.cloud(state)))
+    finite = flow.sound(state)
     return state, memory, jnp.stack(reports), finite, potentials  # one array of numbers: one transfer a chunk
 
 
@@ -245,7 +245,12 @@ def begin(
     """Return the run before its first step; the potential's units come from the particles that drive it."""
     cloud = _single(source)
     seen = cloud if driving is None else _single(np.asarray(source)[:driving])
-    return Run(flow.init(cloud), divergence.init(key, seen, target.points), key)
+    empty = {name: np.empty(0) for name in _names(flow)}
+    return Run(flow.init(cloud, key), divergence.init(key, seen, target.points), key, history=empty)
+
+
+def _names(flow: Flow) -> tuple[str, ...]:
+    return flow.reports._fields  # type: ignore[attr-defined, no-any-return]
 
 
 def _asked(callbacks: Sequence[Callback], run: Run) -> str:
@@ -282,7 +287,7 @@ def _take(
 
     def attempt(count: int) -> tuple[Any, Any, np.ndarray, int, str, Any]:
         """The outcome, how many of its steps are sound, and what broke the next."""
-        state, memory, reports, cloud_is_finite, potentials = take(
+        state, memory, reports, sound_state, potentials = take(
             flow, divergence, target, run.state, run.memory, run.key,
             np.int32(run.step), np.int32(count), np.int32(warm_up), seen, length=length, record=bool(record),
             batch=batch,
@@ -291,10 +296,10 @@ def _take(
         finite = np.isfinite(rows)
         if not finite.all():
             sound = int(np.argmin(finite.all(axis=0)))
-            broken = [name for name, fine in zip(Report._fields, finite[:, sound], strict=True) if not fine]
+            broken = [name for name, fine in zip(_names(flow), finite[:, sound], strict=True) if not fine]
             return state, memory, rows, sound, ", ".join(broken), potentials
-        # A report is made before its step moves anything: the step that breaks the cloud looks sound itself.
-        return state, memory, rows, count - (not cloud_is_finite), "particles", potentials
+        # A report is made before its step moves anything: the step that breaks the state looks sound itself.
+        return state, memory, rows, count - (not sound_state), "particles", potentials
 
     state, memory, rows, sound, broken, potentials = attempt(count)
     while sound < count:
@@ -311,5 +316,5 @@ def _take(
             run.potentials.append(jax.tree.map(lambda leaf: np.asarray(leaf)[kept], potentials))
     run.state, run.memory, run.step = state, memory, run.step + count
     run.history = {
-        name: np.concatenate([run.history[name], row]) for name, row in zip(Report._fields, rows, strict=True)
+        name: np.concatenate([run.history[name], row]) for name, row in zip(_names(flow), rows, strict=True)
     }

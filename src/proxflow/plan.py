@@ -36,7 +36,7 @@ from proxflow.streams import LargeSamples, Streamed
 from proxflow.targets import Target
 from proxflow.validation import check_choice, check_inside, check_positive, check_slope
 
-__all__ = ["Plan", "check_settings", "make_plan"]
+__all__ = ["SCALINGS", "Plan", "check_settings", "coordinates", "make_plan"]
 
 SCALINGS = ("auto", "columns", "signed_log", "none")
 
@@ -115,7 +115,7 @@ def make_plan(
     """
     fixed = p["fixed_columns"]
     if span is None and large is None:
-        span = _coordinates(p, samples[:, : -fixed or None], start[:, : -fixed or None], drawn)
+        span = coordinates(p, samples[:, : -fixed or None], start[:, : -fixed or None], drawn)
     elif span is None:
         span = _coordinates_of_file(p, samples[:, : -fixed or None])
     span = LabelledSpan(span, fixed) if fixed and isinstance(span, Span) else span
@@ -174,7 +174,8 @@ def _own_coordinates(gamma: Any) -> bool:
     return (isinstance(gamma, str) and gamma == "convolutional") or bool(getattr(gamma, "own_coordinates", False))
 
 
-def _coordinates(p: Parameters, samples: np.ndarray, start: np.ndarray, drawn: bool) -> Span:
+def coordinates(p: Parameters, samples: np.ndarray, start: np.ndarray, drawn: bool) -> Span:
+    """Return the span for samples (n, d) and first positions (m, d): see `spans`, `compression`."""
     # A box, pixels, columns that may swap: all are stated in the data's own coordinates, without shift or rotation.
     if p["bounds"] is not None or _own_coordinates(p["gamma"]):
         if p["scaling"] in ("columns", "signed_log"):

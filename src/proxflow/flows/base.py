@@ -4,12 +4,14 @@ A flow sees a drive and nothing else of the divergence:
 
     drive(cloud, memory) -> (potential, value, memory)      refit at this cloud; move along -grad potential
 
-    init(source)                            -> state
+    init(source, key)                       -> state
     cloud(state)                            -> where the mass is now, shape (m, d)
     step(state, drive, memory, index)       -> (state, memory, report, potentials)
 
-Three numbers and the step size are reported every step; anything else is a callback. The potentials of a step's
-stages are returned so that a run can be replayed on new particles.
+Three numbers and the step size are reported every step, and what the mover knows of itself; anything else is a
+callback. The potentials of a step's
+stages are returned so that a run can be replayed on new particles. Movers that train a network (a velocity, a
+generator) take one step down for each fit of the potential: their cloud is what the network made last.
 
 A method sees even less: slopes at the clouds that it asks for. Whether those come from a potential under training
 or from a recorded one it cannot tell, which is why a replay is exact.
@@ -23,9 +25,10 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
+import jax.numpy as jnp
 from jax import Array
 
 from proxflow.gamma.base import Potential
@@ -50,20 +53,26 @@ class Report(NamedTuple):
 
 
 class Flow(eqx.Module):
-    """A mover: pure functions, state in, state out."""
+    """A mover: pure functions, state in, state out. `reports` names what its steps say: `Report`, or that and more."""
+
+    reports: ClassVar[type[tuple]] = Report
 
     @abc.abstractmethod
-    def init(self, source: Array) -> Any:
-        """Return the first state."""
+    def init(self, source: Array, key: Array | None = None) -> Any:
+        """Return the first state. The key is for movers that draw numbers of their own."""
 
     @abc.abstractmethod
     def cloud(self, state: Any) -> Array:
         """Return where the mass is, shape (m, d)."""
 
+    def sound(self, state: Any) -> Array:
+        """Whether the state holds finite numbers, as far as the next step's report would not tell."""
+        return jnp.all(jnp.isfinite(self.cloud(state)))
+
     @abc.abstractmethod
     def step(
         self, state: Any, drive: Drive, memory: Any, index: Array
-    ) -> tuple[Any, Any, Report, tuple[Potential, ...]]:
+    ) -> tuple[Any, Any, Any, tuple[Potential, ...]]:
         """Return the next state and memory, the report, and the potentials of the step's stages."""
 
 

@@ -73,7 +73,7 @@ class Particles(Flow):
     def __check_init__(self) -> None:
         check_choice(self.method, "method", tuple(METHODS))
 
-    def init(self, source: Array) -> ParticleState:
+    def init(self, source: Array, key: Array | None = None) -> ParticleState:
         return ParticleState(source, METHODS[self.method].init(source))
 
     def cloud(self, state: Any) -> Array:

@@ -1,0 +1,104 @@
+"""Does an adversarial training go wrong? Watched while it runs, and judged on samples when it ends.
+
+    diverged    the mover's batch is far out: its distance from the target's centre is over ten times what source and
+                target have, or the divergence of the last hundred steps is over three times the largest of the first
+    collapsed   new samples lie closer together than the target's do, or come near too few of them
+
+Two-player training has no value that falls and proves success, so nobody should have to read a loss: a run that breaks
+is stopped and says so, one that ends without its modes is told in words. Bad at: a mode of less than a few samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from proxflow.evolution import Run
+from proxflow.metrics import coverage
+
+__all__ = ["Health", "Watch", "health_of"]
+
+_FAR = 10.0
+_RECENT, _RISE = 100, 3.0
+_MISSING, _NARROW = 0.6, 0.5  # of the coverage and of the variance that real samples have
+_MOST = 2000
+
+
+class Watch:
+    """A callback that stops a training whose batch runs away or whose divergence climbs.
+
+    cloud: from a run to the mover's last batch, shape (m, k). extent: the largest typical distance of source and target
+    from the target's centre (k,).
+    """
+
+    def __init__(self, cloud: Any, centre: np.ndarray, extent: float) -> None:
+        self._cloud, self._centre, self._extent = cloud, centre, extent
+
+    def __call__(self, run: Run) -> str | None:
+        """Why the run should stop, or None."""
+        if not run.step:
+            return None
+        far = float(np.median(np.linalg.norm(np.asarray(self._cloud(run)) - self._centre, axis=1)))
+        if far > _FAR * self._extent:
+            return f"diverged by step {run.step}: the batch lies {far / self._extent:.3g} times as far out as the data"
+        value = run.history["value"]
+        if len(value) >= 4 * _RECENT:
+            recent, first = float(np.median(value[-_RECENT:])), float(np.max(value[:_RECENT]))
+            if recent > _RISE * max(first, 1e-3):
+                return f"diverged by step {run.step}: the divergence rose from {first:.3g} to {recent:.3g}"
+        return None
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a training ended: shares of what real samples have, 1 where nothing is missing.
+
+    covered: of the target's samples that new ones come near, over the share that held-out real ones would. spread: total
+    variance over the target's. stopped: why the run ended early, "" if it did not.
+    """
+
+    covered: float
+    spread: float
+    stopped: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing went wrong that is looked for."""
+        return not self.stopped and self.covered >= _MISSING and self.spread >= _NARROW
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as plain values."""
+        return asdict(self)
+
+    def sentence(self) -> str:
+        """What went wrong, with a way out, or that nothing did."""
+        if "diverged" in self.stopped or "non-finite" in self.stopped:
+            return f"Training {self.stopped}. Try a smaller learning_rate, a finite L, or more updates per step."
+        if self.covered < _MISSING or self.spread < _NARROW:
+            return (
+                f"Modes are missing: new samples come near {self.covered:.0%} of what real ones come near, with"
+                f" {self.spread:.2f} of the variance. Train longer, with more updates per step, or a larger batch."
+            )
+        return (
+            f"Trained soundly: new samples come near {self.covered:.0%} of what real ones come near, with"
+            f" {self.spread:.2f} of the variance."
+        )
+
+
+def health_of(new: np.ndarray, samples: np.ndarray, stopped: str, seed: int) -> Health:
+    """Judge new samples (m, k) beside the target's (n, k): a half of those is judged by the new and by the other half."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(samples))[: 2 * _MOST]
+    half = len(order) // 2
+    early = stopped if any(word in stopped for word in ("diverged", "non-finite", "interrupted")) else ""
+    if not np.isfinite(new).all():
+        return Health(0.0, 0.0, early or "non-finite samples")
+    variance = float(samples.var(axis=0).sum())
+    spread = float(new.var(axis=0).sum()) / variance if variance > 0 else 1.0
+    if half < 5:
+        return Health(1.0, spread, early)
+    like, real, judged = new[rng.permutation(len(new))[:half]], samples[order[:half]], samples[order[half : 2 * half]]
+    usual = coverage(real, judged)
+    return Health(coverage(like, judged) / usual if usual > 0 else 1.0, spread, early)

@@ -1,0 +1,5 @@
+"""Velocity fields that are trained: their forms, networks, equations and paths; `base` says what all of them promise."""
+
+from proxflow.velocities.base import Field, Frame, FreeVelocity, PotentialVelocity, Velocity
+
+__all__ = ["Field", "Frame", "FreeVelocity", "PotentialVelocity", "Velocity"]

@@ -1,0 +1,26 @@
+"""Networks of velocities by name."""
+
+from __future__ import annotations
+
+import numpy as np
+from jax import Array
+
+from proxflow.velocities.base import Field
+from proxflow.velocities.dense import dense_field, gaussian_flow, no_flow
+
+__all__ = ["first_field"]
+
+
+def first_field(
+    name: str, key: Array, start: np.ndarray, goal: np.ndarray, *, width: int, depth: int, scalar: bool, gaussian: bool
+) -> Field:
+    """The network that training begins with, between standardised clouds (m, k) and (n, k).
+
+    scalar: of one output, a potential. gaussian: with the flow between their Gaussians in it.
+    """
+    if name == "convolutional":
+        from proxflow.velocities.convolutional import convolutional_field
+
+        return convolutional_field(key, start.shape[1], width, depth, scalar=scalar)
+    flow = gaussian_flow(start, goal) if gaussian else no_flow(start.shape[1])
+    return dense_field(key, flow, width, depth, scalar=scalar)
