@@ -19,6 +19,7 @@ import numpy as np
 from proxflow.arrays import leaves, read_arrays, write_arrays
 from proxflow.compression import Compression
 from proxflow.gamma.base import Gamma
+from proxflow.gamma.symmetric import Group
 from proxflow.spans import LabelledSpan, Span
 from proxflow.thinning import kept_steps
 
@@ -87,6 +88,8 @@ def encoded(value: Any, name: str) -> Any:
         return encoded(value.item(), name)
     if isinstance(value, (tuple, list)):
         return [encoded(part, name) for part in value]
+    if isinstance(value, Group):
+        return {"class": "Group", "fields": {"permutations": value.permutations, "signs": value.signs}}
     if dataclasses.is_dataclass(value) and type(value).__name__ in proxflow.__all__:
         fields = {f.name: encoded(getattr(value, f.name), name) for f in dataclasses.fields(value)}
         return {"class": type(value).__name__, "fields": fields}
@@ -96,7 +99,7 @@ def encoded(value: Any, name: str) -> Any:
 
 
 def _is_part(known: type) -> bool:
-    return issubclass(known, Gamma) or known.__module__ in ("proxflow.entropies", "proxflow.renyi")
+    return issubclass(known, (Gamma, Group)) or known.__module__ in ("proxflow.entropies", "proxflow.renyi")
 
 
 def decoded(value: Any) -> Any:
@@ -109,8 +112,8 @@ def decoded(value: Any) -> Any:
         return np.asarray(value["array"], value["dtype"])
     if isinstance(value, dict):
         name = value.get("class")
-        known = getattr(proxflow, name) if name in proxflow.__all__ else None
-        # Nothing but an entropy or a space is made from a file, whatever it asks for.
+        known = Group if name == "Group" else getattr(proxflow, name) if name in proxflow.__all__ else None
+        # Nothing but an entropy, a space or its group is made from a file, whatever it asks for.
         if not (isinstance(known, type) and dataclasses.is_dataclass(known) and _is_part(known)):
             raise ValueError(f"unknown class {name!r}")
         return known(**{field: decoded(part) for field, part in value["fields"].items()})

@@ -21,7 +21,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -35,7 +35,8 @@ from proxflow.entropies import Entropy, entropy
 from proxflow.estimate import named_gamma
 from proxflow.evolution import Run, begin, evolve
 from proxflow.flows import Flow
-from proxflow.gamma import Gamma
+from proxflow.gamma import Gamma, GroupSort, Symmetric
+from proxflow.gamma.symmetric import Group
 from proxflow.noise import source_noise
 from proxflow.plan import coordinates
 from proxflow.sources import SOURCES
@@ -103,12 +104,12 @@ def check_training(p: Mapping[str, Any]) -> None:
 
 def set_stage(
     p: Mapping[str, Any], samples: np.ndarray, given: np.ndarray | None, seed: int, *, source: Target | None = None,
-    span: Span | None = None,
+    span: Span | None = None, group: Group | None = None,
 ) -> Stage:  # fmt: skip
     """Resolve the parameters for target samples (n, d) and, if there are some, source samples (m, d).
 
     source: what is pushed, in coordinates of its own (a generator's noise); None for one in those of the data. span:
-    coordinates that are known already.
+    coordinates that are known already. group: moves that the potentials are to be blind to.
     """
     span = span or coordinates(p, samples, samples if given is None else given, given is None)
     goal = span.encode(samples)
@@ -127,6 +128,7 @@ def set_stage(
     slope = _STEEPNESS / radius(goal) if p["L"] is None else float(p["L"])
     f = entropy(p["f"], p["alpha"])
     gamma = _space(p, slope, goal.shape[1])
+    gamma = gamma if group is None or isinstance(gamma, Symmetric) else Symmetric(gamma, group)
     centre = 0.5 * (goal.mean(axis=0) + start.mean(axis=0))
     spread = 0.5 * (np.mean((goal - centre) ** 2) + np.mean((start - centre) ** 2))
     scale = float(np.sqrt(spread)) if spread > 0 else 1.0
@@ -142,10 +144,11 @@ def set_stage(
 
 def _space(p: Mapping[str, Any], slope: float, features: int) -> Gamma:
     horizon = float(p["steps"] * p["updates"])
-    return named_gamma(
+    gamma = named_gamma(
         p["gamma"], slope, features, width=64 if features <= 32 else 128, depth=3, updates=int(p["updates"]),
-        learning_rate=_POTENTIAL_RATE, horizon=horizon,
+        learning_rate=p.get("potential_learning_rate") or _POTENTIAL_RATE, horizon=horizon,
     )  # fmt: skip
+    return replace(gamma, loose=True) if p["gamma"] == "auto" and isinstance(gamma, GroupSort) else gamma
 
 
 def measure_of(points: np.ndarray, batch: int) -> Target:

@@ -32,6 +32,8 @@ from proxflow.velocities.equations import hamilton_jacobi
 
 __all__ = ["Proximal", "ProximalReport", "ProximalState", "Pushed", "annealed", "push", "random_grid"]
 
+_LEAST_CUT = 0.15  # of a step: where a target is flat, speeds of points that are not quite there grow as the time left ends
+
 
 class ProximalReport(NamedTuple):
     """What every training step says, before it changes the velocity.
@@ -181,20 +183,23 @@ def push(
 
     def step(carry: tuple[Array, Array, Array], interval: tuple[Array, Array, Array]) -> tuple[Any, None]:
         points, before, total = carry
-        time, size, number = interval
+        time, size, weight, number = interval
         v = velocity(points, time)
         squares = jnp.sum(v**2, axis=1)
         powers = squares if power == 2 else unit**2 * (squares / unit**2 + 1e-12) ** (power / 2)
-        bent = jnp.where(number > 0, jnp.mean(jnp.sum((v - before) ** 2, axis=1)), 0.0)
+        bent = weight * jnp.mean(jnp.sum((v - before) ** 2, axis=1))
         drawn = jax.random.fold_in(key, number)
         missed = jnp.mean(hamilton_jacobi(velocity, points, time, noise, drawn) ** 2) if residual else 0.0
-        costs = jnp.stack([size * jnp.mean(powers) / power, bent / max(1, len(times) - 2), size * missed / unit**2])
+        costs = jnp.stack([size * jnp.mean(powers) / power, bent, size * missed / unit**2])
         points += size * v
         if noise:
             points += noise * jnp.sqrt(size) * jax.random.normal(drawn, points.shape)
         return (points, v, total + costs), None
 
-    intervals = times[:-1], jnp.diff(times), jnp.arange(len(times) - 1)
+    sizes = jnp.diff(times)
+    # A change counts by the shorter of its two steps, and the first velocity is none.
+    shorter = jnp.concatenate([jnp.zeros(1), jnp.minimum(sizes[1:], sizes[:-1])])
+    intervals = times[:-1], sizes, shorter / jnp.maximum(jnp.sum(shorter), 1e-12), jnp.arange(len(sizes))
     at_rest = start, jnp.zeros_like(start), jnp.zeros(3, start.dtype)
     (ends, last, total), _ = jax.lax.scan(step, at_rest, intervals)
     return ends, last, Costs(*total)
@@ -204,7 +209,8 @@ def random_grid(key: Array, steps: int) -> Array:
     """Times 0 to 1 of that many steps: equal ones, but for the first and the last, cut at random."""
     if steps == 1:
         return jnp.asarray([0.0, 1.0])
-    inner = (jnp.arange(steps - 1) + jax.random.uniform(key)) / (steps - 1)
+    cut = jax.random.uniform(key, minval=_LEAST_CUT, maxval=1 - _LEAST_CUT)
+    inner = (jnp.arange(steps - 1) + cut) / (steps - 1)
     return jnp.concatenate([jnp.zeros(1), inner, jnp.ones(1)])
 
 

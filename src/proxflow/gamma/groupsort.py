@@ -50,6 +50,12 @@ def _project(weights: Weights, auxiliary: Any) -> tuple[Weights, Any]:
     return tuple(orthonormalise(w) for w in weights), auxiliary
 
 
+def _project_loosely(weights: Weights, auxiliary: Any) -> tuple[Weights, Any]:
+    last = weights[-1]
+    shorter = last / jnp.maximum(1.0, jnp.linalg.norm(last))
+    return (*(orthonormalise(w) for w in weights[:-1]), shorter), auxiliary
+
+
 class GroupSort(Gamma):
     """L-Lipschitz potentials: orthonormal dense layers with GroupSort activations.
 
@@ -65,6 +71,9 @@ class GroupSort(Gamma):
         Of Adam; weights are orthonormal, so it is an angle per update.
     horizon
         Updates over which the learning rate falls to zero; None keeps it constant.
+    loose
+        Let the last layer be shorter than 1. Slopes are then anything up to L, where otherwise they are L almost
+        everywhere and a potential that ought to be flat has to fold: better for a mover that must come to rest.
     """
 
     L: float = 1.0
@@ -73,13 +82,14 @@ class GroupSort(Gamma):
     updates: int = eqx.field(static=True, default=5)
     learning_rate: float = 5e-3
     horizon: float | None = None
+    loose: bool = eqx.field(static=True, default=False)
 
     def init(self, key: Array, particles: Array, target: Array) -> NetworkState:
         return network.new_state(key, particles, target, self.width, self.depth, lambda _: ())
 
     def ascend(self, objective: Objective, particles: Array, target: Array, state: Any) -> NetworkState:
         return network.adam_ascent(
-            objective, self.potential, _project, particles, target, state,
+            objective, self.potential, _project_loosely if self.loose else _project, particles, target, state,
             updates=self.updates, learning_rate=self.learning_rate, horizon=self.horizon,
         )  # fmt: skip
 

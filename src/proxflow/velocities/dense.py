@@ -1,17 +1,18 @@
 """Dense networks in space and time, beside the linear flow that carries one Gaussian onto another.
 
-    N(z, τ) = W_k tanh(... tanh(W_1 (z, τ) + b_1) ...) + b_k
-    G(z, τ) = m_1 - m_0 + (M - I) ((1 - τ) I + τ M)⁻¹ (z - (1 - τ) m_0 - τ m_1)
-    S(τ) z + c(τ),    S(τ) = A / (1 - τ + δ) + B,    c(τ) = a / (1 - τ + δ) + b
+    w(z, τ) = N(P z, τ) + G(z, τ),      N = W_k tanh(... tanh(W_1 (z, τ) + b_1) ...) + b_k
+    ∇G(z, τ) = m_1 - m_0 + (M - I) ((1 - τ) I + τ M)⁻¹ (z - (1 - τ) m_0 - τ m_1)
 
-G is the optimal flow between Gaussians of the source's and target's moments (M = Σ_0^-½ (Σ_0^½ Σ_1 Σ_0^½)^½ Σ_0^-½,
+∇G is the optimal flow between Gaussians of the source's and target's moments (M = Σ_0^-½ (Σ_0^½ Σ_1 Σ_0^½)^½ Σ_0^-½,
 McCann 1997, "A convexity principle for interacting gases"). It is computed, not trained: training begins there, so mass
-far away, of another spread, or off the plane that the target lies in arrives at once, and the network bends the rest.
-S and c let training correct it, with the same growth 1 / (1 - τ) in time, which lines that end in a plane have and
-no smooth network follows. A quadratic potential beside a network: Onken, Fung, Li, Ruthotto, "OT-Flow", AAAI 2021.
+far away, of another spread, or off the plane that the target lies in arrives at once, and N bends the rest. Lines
+that end in a plane have v = -z / (1 - τ) across it, whose growth in time no smooth network follows. P = min(M, I) shrinks
+what N sees, and by its gradient what it does, to what is left of each direction at the end: across a plane, nothing.
+A quadratic potential beside a network: Onken, Fung, Li, Ruthotto, "OT-Flow", AAAI 2021; taking it from the moments
+and P are ours.
 
 Bad at: pictures, see `convolutional`; mass that must be cut apart, for which tanh has to grow steep. Beyond 256 columns
-G and S see each column by itself.
+M sees each column by itself.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from jax import Array
 
 from proxflow.velocities.base import Field
 
-__all__ = ["DenseField", "GaussianFlow", "LinearPart", "dense_field", "gaussian_flow", "no_flow"]
+__all__ = ["DenseField", "GaussianFlow", "dense_field", "gaussian_flow", "no_flow"]
 
-_ARRIVAL = 0.01  # δ, and the least share of a direction's spread that G leaves
+_LEAST = 1e-3  # share of a direction's spread that G leaves where the target has none
 _FULL = 256  # columns up to which the linear part sees pairs of them
 _FIRST = 0.1  # weights of the last layer: a network that hardly moves anything at first
 
@@ -50,32 +51,15 @@ class GaussianFlow(eqx.Module):
         turned = growth * along if self.directions is None else (growth * along) @ self.directions.T
         return turned + (self.after - self.before)
 
+    def left(self, z: Array) -> Array:
+        """P z: every direction shrunk to what is left of it at the end."""
+        shares = jnp.minimum(self.ratios, 1.0)
+        return z * shares if self.directions is None else ((z @ self.directions) * shares) @ self.directions.T
+
     def _along(self, z: Array, tau: Array) -> tuple[Array, Array]:
         middle = (1 - tau) * self.before + tau * self.after
         growth = (self.ratios - 1) / (1 - tau + tau * self.ratios)
         return (z - middle if self.directions is None else (z - middle) @ self.directions), growth
-
-
-class LinearPart(eqx.Module):
-    """½ zᵀ S(τ) z + c(τ)ᵀ z and its slope; matrices (2, d, d), or (2, d) where they are diagonal, and vectors (2, d)."""
-
-    matrices: Array
-    vectors: Array
-
-    def _at(self, tau: Array) -> tuple[Array, Array]:
-        early = 1 / (1 - tau + _ARRIVAL)
-        matrix, vector = early * self.matrices[0] + self.matrices[1], early * self.vectors[0] + self.vectors[1]
-        return (matrix + matrix.T if matrix.ndim == 2 else matrix), vector
-
-    def slope(self, z: Array, tau: Array) -> Array:
-        """S z + c, shape (n, d)."""
-        matrix, vector = self._at(tau)
-        return (z @ matrix if matrix.ndim == 2 else z * matrix) + vector
-
-    def value(self, z: Array, tau: Array) -> Array:
-        """½ zᵀ S z + cᵀ z, shape (n,)."""
-        matrix, vector = self._at(tau)
-        return jnp.sum(z * (0.5 * (z @ matrix if matrix.ndim == 2 else z * matrix) + vector), axis=1)
 
 
 class Dense(eqx.Module):
@@ -93,19 +77,18 @@ class Dense(eqx.Module):
 
 
 class DenseField(Field):
-    """A dense network and the linear parts: of d outputs and slopes, or of one output and their values if scalar."""
+    """A dense network beside G: of d outputs and G's slope, or of one output and its value if scalar."""
 
     network: Dense
-    linear: LinearPart
     gaussian: GaussianFlow
     scalar: bool = eqx.field(static=True)
 
     def __call__(self, z: Array, tau: Array) -> Array:
-        heights = self.network(z, tau)
         fixed = jax.lax.stop_gradient(self.gaussian)
+        heights = self.network(fixed.left(z), tau)
         if self.scalar:
-            return heights[0] + self.linear.value(z, tau) + fixed.value(z, tau)
-        return heights.T + self.linear.slope(z, tau) + fixed.slope(z, tau)
+            return heights[0] + fixed.value(z, tau)
+        return fixed.left(heights.T) + fixed.slope(z, tau)
 
 
 def gaussian_flow(start: np.ndarray, goal: np.ndarray) -> GaussianFlow:
@@ -128,7 +111,7 @@ def no_flow(features: int) -> GaussianFlow:
 
 def _gaussian(directions: np.ndarray | None, ratios: np.ndarray, before: np.ndarray, after: np.ndarray) -> GaussianFlow:
     single = [None if part is None else jnp.asarray(part, jnp.float32) for part in (directions, ratios, before, after)]
-    return GaussianFlow(single[0], jnp.maximum(single[1], 0.1 * _ARRIVAL), single[2], single[3])  # type: ignore[arg-type]
+    return GaussianFlow(single[0], jnp.maximum(single[1], _LEAST), single[2], single[3])  # type: ignore[arg-type]
 
 
 def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
@@ -139,7 +122,7 @@ def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
 
 
 def dense_field(key: Array, gaussian: GaussianFlow, width: int, depth: int, *, scalar: bool) -> DenseField:
-    """A network of random weights, whose last layer hardly speaks yet, beside a linear part at rest and this G.
+    """A network of random weights, whose last layer hardly speaks yet, beside this G.
 
     Weights are drawn by NumPy, for compiling it would take longer than drawing.
     """
@@ -153,5 +136,4 @@ def dense_field(key: Array, gaussian: GaussianFlow, width: int, depth: int, *, s
     network = Dense(
         tuple(jnp.asarray(weight, jnp.float32) for weight in weights), tuple(jnp.zeros((size, 1)) for size in sizes[1:])
     )
-    square = (features, features) if features <= _FULL else (features,)
-    return DenseField(network, LinearPart(jnp.zeros((2, *square)), jnp.zeros((2, features))), gaussian, scalar)
+    return DenseField(network, gaussian, scalar)
