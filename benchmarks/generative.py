@@ -15,16 +15,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 import proxflow
-from benchmarks.generative_data import log_density, mixture, moons, pinwheel
 from benchmarks.generative_rivals import RIVALS
 from benchmarks.images import ABSENT, HEADER, _row, _split
 from benchmarks.measure import table
 from benchmarks.rival_others import svgd
 from benchmarks.rival_training import Fit, Sampler, behind_logarithm
 from proxflow import ParticleTransport, wasserstein
+from proxflow.data.planes import moons_on_plane, pinwheel_on_plane
 from proxflow.data.sets import sierpinski_carpet
 from proxflow.data.tails import student_t
 from proxflow.sinkhorn import sinkhorn_divergence
@@ -117,7 +120,7 @@ FAR = 1e4
 # ---------------------------------------------------------------------- planes
 
 SIZE, LUCK = 5000, 3
-PLANES: dict[str, Callable[[int, int, int], np.ndarray]] = {"moons": moons, "pinwheel": pinwheel}
+PLANES: dict[str, Callable[[int, int, int], np.ndarray]] = {"moons": moons_on_plane, "pinwheel": pinwheel_on_plane}
 PUBLISHED = {
     ("moons", 2): "0.086", ("moons", 7): "0.025", ("moons", 12): "0.045",
     ("pinwheel", 2): "0.0079", ("pinwheel", 7): "0.0099", ("pinwheel", 12): "0.0193",
@@ -164,8 +167,8 @@ def needed(*names: str) -> str:
 
     "copies" are the n samples themselves, drawn again and again.
     """
-    heldout = moons(SIZE, 2, SEED + 1)
-    trains = {n: moons(n, 2, SEED) for n in NEEDED}
+    heldout = moons_on_plane(SIZE, 2, SEED + 1)
+    trains = {n: moons_on_plane(n, 2, SEED) for n in NEEDED}
     rows: list[list[object]] = []
     for method, fit in {"copies": _copies, **_chosen(names, methods())}.items():
         cells = []
@@ -217,6 +220,20 @@ def scarce(*names: str) -> str:
         rows.append([method, *_judged(made(fit, train, len(test)), train, fresh, test)])
         print(rows[-1], flush=True)
     return table(["method", *_JUDGED], rows)
+
+
+_ANGLES = np.pi / 4 * np.arange(8)
+MEANS, DEVIATION = 4 * np.column_stack([np.cos(_ANGLES), np.sin(_ANGLES)]), 0.3
+
+
+def mixture(n: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return MEANS[rng.integers(8, size=n)] + DEVIATION * rng.normal(size=(n, 2))
+
+
+def log_density(x: Array) -> Array:
+    """Of the mixture at one point, but for a constant."""
+    return jax.nn.logsumexp(-jnp.sum((x - MEANS) ** 2, axis=1) / (2 * DEVIATION**2))
 
 
 def density(*names: str) -> str:

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.generative_data import moons
 from benchmarks.measure import table
 from benchmarks.rival_fields import flow_matching, ot_flow, score_model
 from benchmarks.rival_others import mmd_flow, wgan_gp
 from benchmarks.rival_training import Fit, Sampler
 from proxflow import wasserstein
+from proxflow.data.planes import moons_on_plane
 
 
 def coupled(train: np.ndarray, seed: int, source: np.ndarray | None = None, **settings: Any) -> Sampler:
@@ -55,7 +55,7 @@ DRAWS, JUDGED = 6, 2000
 
 def grid(*names: str) -> str:
     """W2²/2 on the two moons for every setting that was tried, and for independent draws of the law itself."""
-    train, heldout, pool = (moons(count, 2, TUNED + i) for i, count in enumerate((5000, JUDGED, 200_000)))
+    train, heldout, pool = (moons_on_plane(count, 2, TUNED + i) for i, count in enumerate((5000, JUDGED, 200_000)))
 
     def law(count: int, seed: int) -> np.ndarray:
         return pool[np.random.default_rng(seed).integers(len(pool), size=count)]

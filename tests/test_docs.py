@@ -204,6 +204,13 @@ def test_choosing_explains_every_setting_of_the_estimator():
     assert [name for name in ParticleTransport().get_params() if f"`{name}" not in text] == []
 
 
+def test_choosing_explains_every_setting_of_a_generator():
+    from proxflow import GammaGAN
+
+    text = (ROOT / "docs/choosing.md").read_text(encoding="utf-8").split("## Generators")[1].split("\n## ")[0]
+    assert [name for name in GammaGAN().get_params() if f"`{name}" not in text] == []
+
+
 def test_the_api_overview_lists_every_public_name():
     text = (ROOT / "docs/api/index.md").read_text(encoding="utf-8")
     assert [name for name in proxflow.__all__ if f"`{name}`" not in text] == []

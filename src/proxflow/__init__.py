@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         Symmetric,
         Unregularised,
     )
+    from proxflow.gamma_gan import GammaGAN
     from proxflow.integration.annotated import integrate
     from proxflow.integration.fitted import Integration
     from proxflow.integration.report import integration_report
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from proxflow.metrics import coverage, energy_distance, nearest_distance, oracle_ratio, wasserstein
     from proxflow.mixing import kbet, lisi
     from proxflow.renyi import Renyi
+    from proxflow.sinkhorn import sinkhorn_divergence
     from proxflow.streams import open_samples
     from proxflow.tail_index import hill_index
     from proxflow.tails import TailComparison, compare_tails, survival_area
@@ -88,6 +90,7 @@ _HOMES = {
     "Integration": "integration.fitted",
     "BatchTransport": "integration.transport",
     "LatentTransport": "latent_transport",
+    "GammaGAN": "gamma_gan",
     "DistilledMap": "distillation",
     "PrincipalComponents": "latent.principal",
     "Autoencoder": "latent.autoencoder",
@@ -138,6 +141,7 @@ _HOMES = {
     "mmd": "discrepancies",
     "kale": "discrepancies",
     "wasserstein": "metrics",
+    "sinkhorn_divergence": "sinkhorn",
     "energy_distance": "metrics",
     "oracle_ratio": "metrics",
     "nearest_distance": "metrics",
@@ -149,8 +153,8 @@ _HOMES = {
 
 __all__ = [  # noqa: RUF022 - in the order above: what most people want first
     "compare", "Comparison", "recommend", "Recommendation", "divergence", "DivergenceEstimate", "ParticleTransport",
-    "LabelledTransport", "LatentTransport", "DistilledMap", "PrincipalComponents", "Autoencoder", "open_samples",
-    "augment", "Augmentation",
+    "LabelledTransport", "LatentTransport", "GammaGAN", "DistilledMap", "PrincipalComponents", "Autoencoder",
+    "open_samples", "augment", "Augmentation",
     "integrate", "integration_report", "Integration", "BatchTransport",
     "read_series_matrix", "read_platform", "collapse_probes", "concat_cohorts",
     "Divergence", "evolve", "Run", "Stopping", "Particles", "ConstantStep", "DecayingStep", "DivergenceStep",
@@ -159,7 +163,7 @@ __all__ = [  # noqa: RUF022 - in the order above: what most people want first
     "Entropy", "KL", "Alpha", "ReverseKL", "JensenShannon", "SquaredHellinger", "ChiSquared", "IPM", "Renyi",
     "cumulant",
     "compare_tails", "TailComparison", "survival_area", "hill_index",
-    "mmd", "kale", "wasserstein", "energy_distance", "oracle_ratio", "nearest_distance",
+    "mmd", "kale", "wasserstein", "sinkhorn_divergence", "energy_distance", "oracle_ratio", "nearest_distance",
     "coverage", "lisi", "kbet",
 ]  # fmt: skip
 

@@ -77,11 +77,12 @@ def _step(
     key = jax.random.fold_in(key, index)
     cloud_q = target.draw(key)
 
-    def drive(cloud: Array, memory: Any) -> tuple[Potential, Array, Any]:
+    def drive(cloud: Array, memory: Any, fresh: Any = None) -> tuple[Potential, Array, Any]:
         some = _seen(cloud, key, batch, driving)
-        memory = ascend(index, some, cloud_q, memory)
+        goal = cloud_q if fresh is None else target.draw(jax.random.fold_in(key, 2 + fresh))
+        memory = ascend(index, some, goal, memory)
         value = divergence.value if batch is None else divergence.debiased_value
-        return divergence.variation(some, memory), value(some, cloud_q, memory), memory
+        return divergence.variation(some, memory), value(some, goal, memory), memory
 
     state, memory, report, potentials = flow.step(state, drive, memory, index)
     return state, memory, report, potentials if record else None
@@ -165,6 +166,7 @@ def evolve(
     callbacks: Sequence[Callback] = (),
     record: int = 0,
     progress: bool = False,
+    title: str = "transporting",
     resume: Run | None = None,
 ) -> Run:
     """Move mass from source to target and return the run.
@@ -202,6 +204,8 @@ def evolve(
         Keep the potentials, to replay the run on other points: 1 of all steps, more of fewer, see `kept_steps`; 0 none.
     progress
         Show a progress bar (on a terminal only).
+    title
+        What the bar says is being done.
     resume
         A run to continue.
 
@@ -218,7 +222,7 @@ def evolve(
     """
     target = target if isinstance(target, Target) else Samples(_single(target))
     run = resume or begin(flow, divergence, source, target, jax.random.key(0) if key is None else key, driving)
-    with Progress("transporting", steps, visible=progress) as bar:
+    with Progress(title, steps, visible=progress) as bar:
         run.stopped = ""
         try:
             run.stopped = _asked(callbacks, run)

@@ -73,7 +73,7 @@ class GammaGAN(BaseEstimator):
     f, alpha
         The entropy, as in `ParticleTransport`.
     L
-        Lipschitz constant of the potential, per unit of data. None: 20 / radius of the target. inf: no bound.
+        Lipschitz constant of the potential, per unit of data. None: 40 / radius of the target. inf: no bound.
     gamma
         The space of potentials, as in `ParticleTransport`.
     reverse
@@ -240,7 +240,10 @@ class GammaGAN(BaseEstimator):
         return self.decode(self.latents(n, random_state))
 
     def latents(self, n: int = 1, random_state: int | np.random.RandomState | None = None) -> np.ndarray:
-        """Return n latents, shape (n, k), as `sample` draws them; with a group (n, k + 1), the element's number last."""
+        """Return n latents, shape (n, k), as `sample` draws them; with a group (n, k + 1), the element's number last.
+
+        The parameters are those of `sample`.
+        """
         check_is_fitted(self, "particles_")
         check_positive(n, "n", integer=True)
         seed = (self.seed_ + 1) % 2**32 if random_state is None else seed_from(random_state)
@@ -268,8 +271,8 @@ class GammaGAN(BaseEstimator):
     def interpolate(self, first: Any, last: Any, n: int = 10) -> np.ndarray:
         """Return n points, shape (n, d), made of latents on the way from first to last, shape (k,) each.
 
-        Gaussian latents turn about the origin, for straight lines pass nearer to it than samples ever lie; the others go
-        straight.
+        Gaussian latents turn about the origin, for straight lines pass nearer to it than samples ever lie; the others
+        go straight.
 
         Raises
         ------
@@ -357,7 +360,7 @@ class GammaGAN(BaseEstimator):
 
     def _train(self, checkpoint: str | os.PathLike[str] | None, seconds: float) -> None:
         stage = self._stage
-        flow = Generated(self._first(), stage.source, float(self.learning_rate), float(self.steps))
+        flow = Generated(self._first(), stage.source, float(self.learning_rate), float(self.steps), int(self.updates))
         start = made(flow.generator, np.asarray(stage.source.points))
         goal = np.asarray(stage.target.points)
         extent = max(stage.settings["data_radius"], float(np.median(np.linalg.norm(start - goal.mean(axis=0), axis=1))))

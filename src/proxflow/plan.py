@@ -36,7 +36,7 @@ from proxflow.streams import LargeSamples, Streamed
 from proxflow.targets import Target
 from proxflow.validation import check_choice, check_inside, check_positive, check_slope
 
-__all__ = ["SCALINGS", "Plan", "check_settings", "coordinates", "make_plan"]
+__all__ = ["SCALINGS", "Plan", "check_coordinates", "check_settings", "coordinates", "make_plan"]
 
 SCALINGS = ("auto", "columns", "signed_log", "none")
 
@@ -65,7 +65,7 @@ def check_settings(p: Parameters) -> None:
     entropy(p["f"], p["alpha"])
     check_choice(p["method"], "method", tuple(METHODS))
     check_choice(p["source"], "source", SOURCES)
-    check_choice(p["scaling"], "scaling", SCALINGS)
+    check_coordinates(p)
     for name in ("steps", "depth", "updates"):
         check_positive(p[name], name, integer=True)
     for name in ("n_particles", "width", "batch_size"):
@@ -82,11 +82,6 @@ def check_settings(p: Parameters) -> None:
     named_gamma(p["gamma"], p["L"] or 1.0, 1, width=p["width"])
     if p["smoothing"] is not None and not (isinstance(p["smoothing"], (int, float)) and 0 <= p["smoothing"] <= 1):
         raise ValueError(f"smoothing must be between 0 and 1, got {p['smoothing']!r}.")
-    bounds = p["bounds"]
-    if bounds is not None and not _is_interval(bounds):
-        raise ValueError(f"bounds must be (low, high), two numbers with low < high, got {bounds!r}.")
-    if bounds is not None and p["scaling"] in ("columns", "signed_log"):
-        raise ValueError("bounds are in the data's own units: use scaling='none' with them.")
     if not (isinstance(p["stop_stalled"], (int, np.integer)) and p["stop_stalled"] >= 0):
         raise ValueError(f"stop_stalled must be a whole number, 0 to switch it off, got {p['stop_stalled']!r}.")
     for name in ("stop_fisher", "memory_budget"):
@@ -97,6 +92,16 @@ def check_settings(p: Parameters) -> None:
         raise ValueError(f"max_copies must be between {USUAL_COPIES} (the share of real samples) and 1, got {limit!r}.")
     if not (isinstance(p["callbacks"], (tuple, list)) and all(callable(call) for call in p["callbacks"])):
         raise ValueError(f"callbacks must be a tuple of functions, got {p['callbacks']!r}.")
+
+
+def check_coordinates(p: Parameters) -> None:
+    """Raise ValueError for a scaling or bounds out of range, or bounds that the scaling would bend."""
+    check_choice(p["scaling"], "scaling", SCALINGS)
+    bounds = p["bounds"]
+    if bounds is not None and not _is_interval(bounds):
+        raise ValueError(f"bounds must be (low, high), two numbers with low < high, got {bounds!r}.")
+    if bounds is not None and p["scaling"] in ("columns", "signed_log"):
+        raise ValueError("bounds are in the data's own units: use scaling='none' with them.")
 
 
 def _is_interval(bounds: Any) -> bool:

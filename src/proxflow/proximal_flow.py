@@ -38,7 +38,7 @@ from proxflow.validation import (
 __all__ = ["ProximalFlow"]
 
 FORMS, NETWORKS = ("potential", "free"), ("dense", "convolutional")
-_TRAVEL = 0.04  # λ times the mean squared distance to travel
+_TRAVEL = 0.01  # λ times the mean squared distance to travel
 _JUDGED = 2000  # points on which optimality and health are judged
 _MATCHED = 500  # points between which the distance to travel is measured
 
@@ -55,9 +55,9 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     f, alpha
         The entropy, as in `ParticleTransport`.
     L
-        Lipschitz constant of the potential, per unit of data. None: 20 / radius of the target. inf: no W1 proximal.
+        Lipschitz constant of the potential, per unit of data. None: 40 / radius of the target. inf: no W1 proximal.
     kinetic_weight
-        λ, in units of the divergence per squared unit of data. None: 0.04 over the mean squared distance that mass has to
+        λ, in units of the divergence per squared unit of data. None: 0.01 over the mean squared distance that mass has to
         travel. 0: no W2 proximal; paths are then not unique.
     power
         p > 1 of the cost λ c^(2-p) |v|^p / p, c the typical speed; 2 is the kinetic energy.
@@ -145,7 +145,7 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         blocks: int = 1,
         duration: float = 1.0,
         noise: float = 0.0,
-        straightening: float = 20.0,
+        straightening: float = 80.0,
         residual_weight: float = 0.0,
         terminal_weight: float = 0.0,
         time_steps: int = 4,
@@ -365,7 +365,7 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             source = Pushed(source.points, source, tuple(velocities), int(2 * self.time_steps), float(self.noise))
         return Proximal(
             self._velocity(block), source, self._weight, float(self.learning_rate), float(self.steps),
-            time_steps=int(self.time_steps), straightening=float(self.straightening),
+            updates=int(self.updates), time_steps=int(self.time_steps), straightening=float(self.straightening),
             residual_weight=float(self.residual_weight), terminal_weight=float(self.terminal_weight),
             noise=float(self.noise), power=float(self.power),
         )  # fmt: skip

@@ -1,5 +1,7 @@
 """A run: data in, a folder out. What the command line's `generate`, `transport` and `demo` have in common.
 
+Any estimator runs that has what `Mover` lists: particles, a trained flow, a generator.
+
 The order is chosen so that nothing computed is lost: settings first, samples and history as soon as there are
 any, then the judgement; pictures and the report (`gallery`) come last. Every file is written whole or not at all.
 While it runs, the run keeps a checkpoint (`checkpoints`); in a folder that has one, it goes on from there.
@@ -11,28 +13,71 @@ import contextlib
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from proxflow.checkpoints import remove_checkpoints
-from proxflow.estimators import ParticleTransport
+from proxflow.checkpoints import any_checkpoint, remove_checkpoints
+from proxflow.health import Health
 from proxflow.labels import Labelling
 from proxflow.notes import way_out_of_overflow
-from proxflow.store import RunFolder
+from proxflow.optimality import Optimality
+from proxflow.store import RunFolder, write_json
 from proxflow.streams import LargeSamples
+from proxflow.training import ended_whole
 from proxflow.trust import Judgement, judge, judge_by_halves, judge_by_trial
 
-__all__ = ["Data", "Interrupted", "LabelColumn", "RunResult", "finish", "run_transport"]
+__all__ = ["Data", "Diverged", "Interrupted", "LabelColumn", "Mover", "RunResult", "finish", "run_transport"]
 
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
+_QUICK = 5.0  # seconds of a call below which it is timed again, now that everything is compiled
+
+
+class Mover(Protocol):
+    """What a run uses of an estimator, whichever it is.
+
+    Some know more of how they ended: `health_`, `optimality_`. What a run reports of those is asked by these names.
+    """
+
+    bounds: tuple[float, float] | None
+    particles_: Any
+    history_: dict[str, np.ndarray]
+    trajectory_: list[tuple[int, np.ndarray]]
+    settings_: dict[str, Any]
+    n_steps_: int
+    stopped_: str
+    seed_: int
+    fit: Callable[..., Any]  # (target, source if there is one, checkpoint=, checkpoint_seconds=)
+    set_params: Callable[..., Any]
+
+    def check_settings(self) -> None:
+        """Raise ValueError for a setting out of range."""
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters by name."""
+
+    def sample(self, n: int = 1) -> np.ndarray:
+        """Fresh samples, shape (n, d)."""
+
+    def save(self, path: Path) -> None:
+        """Write what was fitted to one file."""
+
+    def in_units(self, points: np.ndarray, *, features_only: bool = False) -> np.ndarray:
+        """Points in the units that distances are measured in."""
+
+    def decode_state(self, state: Any, most: int | None = None) -> np.ndarray:
+        """Where the mass of a run is, in the data's own coordinates."""
 
 
 class Interrupted(Exception):
     """Ctrl-C during the flow; the message says what was saved and where."""
+
+
+class Diverged(ValueError):
+    """A run that broke; the message says at which step, where what there was is, and what to change."""
 
 
 @dataclass(frozen=True)
@@ -94,15 +139,18 @@ class RunResult:
 
     folder: Path
     samples: np.ndarray
-    transport: ParticleTransport
+    transport: Mover
     seconds: float
     judgement: Judgement | None = None
+    fresh: tuple[int, float] | None = None  # how many fresh samples were made in how many seconds
+    resumed: bool = False  # then `seconds` are those since it went on
     labels: np.ndarray | None = None
     sentences: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """One flat object for --json."""
         value = self.transport.history_["value"]
+        health, optimality = _health(self.transport), _optimality(self.transport)
         return {
             "out": str(self.folder),
             "samples": len(self.samples),
@@ -112,14 +160,19 @@ class RunResult:
             "divergence_first": float(value[0]) if len(value) else None,
             "divergence_last": float(value[-1]) if len(value) else None,
             "seconds": round(self.seconds, 2),
+            "resumed": self.resumed,
+            "fresh_samples": None if self.fresh is None else self.fresh[0],
+            "fresh_seconds": None if self.fresh is None else self.fresh[1],
             "seed": self.transport.seed_,
             "settings": self.transport.settings_,
             "judgement": None if self.judgement is None else self.judgement.to_dict(),
+            "health": None if health is None else health.to_dict(),
+            "optimality": None if optimality is None else optimality.to_dict(),
         }
 
 
 def run_transport(
-    transport: ParticleTransport,
+    transport: Mover,
     target: Data,
     *,
     folder: RunFolder,
@@ -129,8 +182,10 @@ def run_transport(
     trial: bool = True,
     keep: int | None = None,
     keep_flow: bool = False,
+    resume_at: Path | None = None,
+    fresh: int = 0,
 ) -> RunResult:
-    """Fit the transport to the target, judge the result, and leave samples, history and settings in the folder.
+    """Fit the mover to the target, judge the result, and leave samples, history and settings in the folder.
 
     Parameters
     ----------
@@ -151,52 +206,91 @@ def run_transport(
         middle, for together they are the measure that is matched.
     keep_flow
         Write the fitted flow, too, to be replayed.
+    resume_at
+        The folder that an interrupted run is resumed by, if it is another.
+    fresh
+        Also time the making of so many fresh samples.
 
     Raises
     ------
     Interrupted
         After saving what there was when Ctrl-C came.
+    Diverged
+        After saving what there was when numbers ceased to be finite, or the training ran away.
     """
     folder.settings(settings)
+    resumed = any_checkpoint(folder.checkpoint)
     started = time.perf_counter()
     transport.set_params(callbacks=(_Preview(folder, target, transport),))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an early end is told below, in the command's own words
         warnings.showwarning = _tell
-        transport.fit(
-            target.samples, None if source is None else source.samples, checkpoint=folder.checkpoint,
-            checkpoint_seconds=_SECONDS_BETWEEN_CHECKPOINTS,
-        )  # fmt: skip
+        data = [target.samples, *([] if source is None else [source.samples])]
+        transport.fit(*data, checkpoint=folder.checkpoint, checkpoint_seconds=_SECONDS_BETWEEN_CHECKPOINTS)
+    seconds = time.perf_counter() - started
     chosen = _chosen(np.asarray(transport.particles_), keep, transport.seed_)
-    result = RunResult(folder.path, target.features(chosen), transport, 0.0)
+    result = RunResult(folder.path, target.features(chosen), transport, seconds, resumed=resumed)
     if target.labels is not None:
         result.labels = target.labels.labelling.codes(chosen)
     target.write(chosen, folder)
     folder.history(transport.history_)
     folder.settings(settings | {"resolved": transport.settings_, "stopped": transport.stopped_})
-    if keep_flow:
+    whole = ended_whole(transport.stopped_)
+    if keep_flow and (whole or transport.stopped_ == "interrupted"):
         if target.columns is not None:
-            transport.feature_names_in_ = np.array(target.columns, object)
+            transport.feature_names_in_ = np.array(target.columns, object)  # type: ignore[attr-defined]
         transport.save(folder.path / "flow.npz")
-    result.seconds = time.perf_counter() - started
     if transport.stopped_ == "interrupted":
         raise Interrupted(
             f"interrupted after step {transport.n_steps_}: samples and history until there are in {folder.path}; "
-            f"proxflow resume {folder.path} goes on"
+            f"proxflow resume {resume_at or folder.path} goes on"
         )
-    if "non-finite" in transport.stopped_:
-        raise ValueError(f"{transport.stopped_} (in {folder.path}). {way_out_of_overflow(transport.settings_)}")
+    if not whole:
+        raise Diverged(f"{transport.stopped_} (in {folder.path}). {_way_out(transport)}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         result.judgement = _judged(transport, target, source, heldout, trial)
+        if fresh:
+            result.fresh = (fresh, _seconds_of(lambda: transport.set_params(progress=False).sample(fresh)))
     result.sentences = _sentences(result, target, source, trial)
+    write_json(folder.path / "result.json", result.to_dict())
     return result
 
 
 def finish(folder: RunFolder) -> None:
     """All is written: the run need not be kept for a resumption any more."""
+    # Of several blocks the first is what a resumption looks for: it goes last.
+    for later in folder.path.glob(f"{folder.checkpoint.stem}-*.npz"):
+        later.unlink(missing_ok=True)
     remove_checkpoints(folder.checkpoint)
     folder.tidy()
+
+
+def _health(transport: Any) -> Health | None:
+    found: Health | None = getattr(transport, "health_", None)
+    return found
+
+
+def _optimality(transport: Any) -> Optimality | None:
+    found: Optimality | None = getattr(transport, "optimality_", None)
+    return found
+
+
+def _way_out(transport: Mover) -> str:
+    if _health(transport) is None:
+        return way_out_of_overflow(transport.settings_)
+    return "Try a smaller --learning-rate, a finite --L, or more --updates per step."
+
+
+def _seconds_of(call: Callable[[], Any]) -> float:
+    """How long a call takes; of a quick one the second time, when nothing is left to compile."""
+    started = time.perf_counter()
+    call()
+    first = time.perf_counter() - started
+    if first > _QUICK:
+        return first
+    call()
+    return time.perf_counter() - started - first
 
 
 def _sentences(result: RunResult, target: Data, source: Data | None, trial: bool) -> list[str]:
@@ -205,8 +299,9 @@ def _sentences(result: RunResult, target: Data, source: Data | None, trial: bool
         judged = ["Too few samples to hold any out: quality not judged."]
     if result.labels is not None and source is None:
         judged = [*judged, _classes(result.labels)]
+    ends = [part.sentence() for part in (_health(result.transport), _optimality(result.transport)) if part is not None]
     if source is None:
-        return judged
+        return [*judged, *ends]
 
     # For a map, how far rows went matters; whether they copy the target's samples does not.
     def units(points: np.ndarray) -> np.ndarray:
@@ -215,7 +310,7 @@ def _sentences(result: RunResult, target: Data, source: Data | None, trial: bool
     moved = float(np.linalg.norm(units(result.samples) - units(source.values), axis=1).mean())
     across = float(np.sqrt(units(target.values).var(axis=0).sum()))
     share = f", {moved / across:.2f} of the target's spread" if across > 0 else ""
-    return [*judged[:1], f"Rows moved by {moved:.3g} on average{share}."]
+    return [*judged[:1], f"Rows moved by {moved:.3g} on average{share}.", *ends]
 
 
 def _classes(labels: np.ndarray) -> str:
@@ -231,7 +326,7 @@ def _chosen(particles: np.ndarray, keep: int | None, seed: int) -> np.ndarray:
 
 
 def _judged(
-    transport: ParticleTransport,
+    transport: Mover,
     target: Data,
     source: Data | None,
     heldout: Sequence[np.ndarray],
@@ -250,13 +345,14 @@ def _judged(
     def generate(part: np.ndarray, count: int) -> np.ndarray:
         from sklearn.base import clone
 
-        again = clone(transport).set_params(callbacks=(), n_particles=count, memory_budget=0.0)
-        again.set_params(random_state=transport.seed_)
-        again.fit(part, None if source is None else source.samples)
+        again = clone(transport).set_params(callbacks=(), n_particles=count, random_state=transport.seed_)
+        if "memory_budget" in again.get_params():
+            again.set_params(memory_budget=0.0)
+        again.fit(part, *([] if source is None else [source.samples]))
         if again.stopped_ == "interrupted":
             raise Interrupted("interrupted while judging: the samples are saved, the quality is not known")
-        if "non-finite" in again.stopped_:
-            raise ValueError(f"the samples are saved, but the trial that judges them failed: {again.stopped_}.")
+        if not ended_whole(again.stopped_):
+            raise Diverged(f"the samples are saved, but the trial that judges them failed: {again.stopped_}.")
         return np.asarray(again.particles_)
 
     rows = target.values if target.large is not None else target.samples
@@ -271,7 +367,7 @@ def _tell(message: Warning | str, *_: Any, **__: Any) -> None:
 class _Preview:
     """Writes the particles and the numbers every few seconds, to be looked at while the run goes on."""
 
-    def __init__(self, folder: RunFolder, data: Data, transport: ParticleTransport) -> None:
+    def __init__(self, folder: RunFolder, data: Data, transport: Mover) -> None:
         self._folder, self._data, self._transport = folder, data, transport
         self._last = time.monotonic()
 

@@ -46,10 +46,10 @@ _LONGEST = 60.0  # the spread of a Newton step, in ε: beyond it the quadratic m
 
 
 def sinkhorn_divergence(x: Any, y: Any, *, blur: float = 0.05, p: int = 2) -> float:
-    """Debiased Sinkhorn divergence of two samples, at least 0; for p = 2 in squared units of the data, for p = 1 in them.
+    """Debiased Sinkhorn divergence of two samples, at least 0, in the data's units to the power p.
 
-    It goes from W2² / 2 (W1 for p = 1) as blur -> 0 to half the squared distance of the means (half the energy distance)
-    as blur -> ∞. Converged: each OT is short of its maximum by about 1e-5 ε at most. Values from few rounds of
+    It goes from W2² / 2 (W1 for p = 1) as blur -> 0 to half the squared distance of the means (half the energy
+    distance) as blur -> ∞. Converged: each OT is short of its maximum by about 1e-5 ε at most. Values from few rounds of
     Sinkhorn's algorithm, as geomloss makes by default, are lower, for samples of one law by as much as a half.
 
     Parameters
@@ -192,7 +192,7 @@ def _ascend(
         left = 0.5 * slope
         if left <= enough * epsilon:
             break
-        length = longest = min(1.0, _LONGEST * epsilon / float(np.ptp(step)))
+        length = min(1.0, _LONGEST * epsilon / float(np.ptp(step)))
         for _ in range(12):
             trial = f + length * step
             other = _best(y, x, trial, epsilon, p)
@@ -201,7 +201,10 @@ def _ascend(
                 f, g, value = trial, other, reached
                 break
             length *= 0.5
-        damping = max(0.1 * damping, 1e-12) if length == longest else min(10 * damping, 1.0)
+        if length == 1:
+            damping = max(0.1 * damping, 1e-12)
+        elif length < 0.1:
+            damping = min(10 * damping, 1.0)
     return f, value, left
 
 

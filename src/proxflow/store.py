@@ -29,7 +29,10 @@ from proxflow.atomic import TEMPORARY, atomic_path, named_failure, reason
 __all__ = ["RunFolder", "atomic_path", "default_name", "read_json", "to_json", "write_csv", "write_json", "write_text"]
 
 # What a run writes, and so all that overwriting may remove. settings.json marks the folder and goes last.
-_KNOWN = (f"{TEMPORARY}*", "samples.*", "history.csv", "report.html", "report.json", "flow.npz", "checkpoint*.npz")
+_KNOWN = (
+    f"{TEMPORARY}*", "samples.*", "history.csv", "report.html", "report.json", "result.json", "comparison.json",
+    "flow.npz", "checkpoint*.npz",
+)  # fmt: skip
 _FIGURES = {".png", ".svg", ".pdf", ".gif"}
 _ROWS_AT_ONCE = 65536
 

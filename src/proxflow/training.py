@@ -7,7 +7,7 @@ target's, and the mover takes one step down. So a training is interrupted, resum
 
 | setting | rule | why |
 | --- | --- | --- |
-| L | 20 / radius of the target | steep: masses are told apart to a per cent, and a plane is hit sharply |
+| L | 40 / radius of the target | steep: masses are told apart to a per cent, and a plane is hit sharply |
 | batch | 256, all if fewer | |
 | Γ | GroupSort 3 x 64, 3 x 128 from 33 features, and 5 updates for each of the mover's | |
 | rates | 3e-3 the mover, 5e-3 the potential, to zero along a cosine | at a constant rate neither settles |
@@ -38,15 +38,15 @@ from proxflow.flows import Flow
 from proxflow.gamma import Gamma, GroupSort, Symmetric
 from proxflow.gamma.symmetric import Group
 from proxflow.noise import source_noise
-from proxflow.plan import coordinates
+from proxflow.plan import check_coordinates, coordinates
 from proxflow.sources import SOURCES
 from proxflow.spans import Span
 from proxflow.targets import Batches, Samples, Target
-from proxflow.validation import check_choice, check_positive, check_slope
+from proxflow.validation import check_choice, check_inside, check_positive, check_slope
 
 __all__ = ["UNMARKED", "Stage", "check_training", "ended_whole", "jax_key", "measure_of", "set_stage", "train"]
 
-_STEEPNESS = 20.0  # L times the target's radius
+_STEEPNESS = 40.0  # L times the target's radius
 _POTENTIAL_RATE = 5e-3
 _CHUNK = 100
 
@@ -58,8 +58,8 @@ UNMARKED = frozenset({"callbacks", "progress", "random_state", "n_particles", "b
 class Stage:
     """The pieces that a mover is trained among, all in the coordinates of the span.
 
-    samples (n, d) and given (m, d), or None, are the data as they came; start (l, k) some points of the source; centre (k,) and scale those of source and target
-    pooled, each counting half.
+    samples (n, d) and given (m, d), or None, are the data as they came; start (l, k) some points of the source; centre (k,) their middle; scale the
+    root mean square along the widest direction of either.
     """
 
     samples: np.ndarray
@@ -87,6 +87,7 @@ def check_training(p: Mapping[str, Any]) -> None:
     """Raise ValueError, naming it, for a parameter out of range that every trained mover has."""
     entropy(p["f"], p["alpha"])
     check_choice(p["source"], "source", SOURCES) if "source" in p else None
+    check_coordinates(p)
     for name in ("steps", "depth", "updates", "batch_size"):
         check_positive(p[name], name, integer=True)
     for name in ("n_particles", "width"):
@@ -111,6 +112,7 @@ def set_stage(
     source: what is pushed, in coordinates of its own (a generator's noise); None for one in those of the data. span:
     coordinates that are known already. group: moves that the potentials are to be blind to.
     """
+    check_inside(samples, p["bounds"])
     span = span or coordinates(p, samples, samples if given is None else given, given is None)
     goal = span.encode(samples)
     batch = int(p["batch_size"])
@@ -130,8 +132,7 @@ def set_stage(
     gamma = _space(p, slope, goal.shape[1])
     gamma = gamma if group is None or isinstance(gamma, Symmetric) else Symmetric(gamma, group)
     centre = 0.5 * (goal.mean(axis=0) + start.mean(axis=0))
-    spread = 0.5 * (np.mean((goal - centre) ** 2) + np.mean((start - centre) ** 2))
-    scale = float(np.sqrt(spread)) if spread > 0 else 1.0
+    scale = max(_widest(goal - centre), _widest(start - centre)) or 1.0
     settings = {
         "f": repr(f), "L": getattr(gamma, "L", slope), "gamma": type(gamma).__name__, "steps": p["steps"],
         "updates": p["updates"], "batch_size": batch, "learning_rate": p["learning_rate"], "reverse": p["reverse"],
@@ -145,10 +146,16 @@ def set_stage(
 def _space(p: Mapping[str, Any], slope: float, features: int) -> Gamma:
     horizon = float(p["steps"] * p["updates"])
     gamma = named_gamma(
-        p["gamma"], slope, features, width=64 if features <= 32 else 128, depth=3, updates=int(p["updates"]),
+        p["gamma"], slope, features, width=64 if features <= 32 else 128, depth=3, updates=1,
         learning_rate=p.get("potential_learning_rate") or _POTENTIAL_RATE, horizon=horizon,
     )  # fmt: skip
     return replace(gamma, loose=True) if p["gamma"] == "auto" and isinstance(gamma, GroupSort) else gamma
+
+
+def _widest(centred: np.ndarray) -> float:
+    """The root mean square of points (n, k) along the direction in which they are widest, from some of them."""
+    some = centred[:: -(-len(centred) // 500)]
+    return float(np.linalg.norm(some, 2) / np.sqrt(len(some)))
 
 
 def measure_of(points: np.ndarray, batch: int) -> Target:
@@ -175,13 +182,11 @@ def train(
         if found is not None:
             run, _, problems = found
             for problem in problems:
-                warnings.warn(
-                    f"{problem} Continuing from the one before, after step {run.step}.", RuntimeWarning, stacklevel=3
-                )
+                warnings.warn(f"{problem} Continuing from the one before, after step {run.step}.", stacklevel=3)
         keepers.append(Checkpoint(checkpoint, of_run, seconds))
     run = evolve(
         flow, stage.divergence, None, stage.target, steps=steps, key=key, chunk=_CHUNK, batch=stage.batch,
-        callbacks=(*callbacks, *keepers), progress=progress, resume=run,
+        callbacks=(*callbacks, *keepers), progress=progress, title="training", resume=run,
     )  # fmt: skip
     for keeper in keepers:
         keeper.write_or_warn(run)

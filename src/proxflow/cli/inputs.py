@@ -25,39 +25,60 @@ Space = Annotated[
     str, typer.Option(help="auto, groupsort, spectral, convolutional, cones, exact, penalty or unregularised.")
 ]
 Reverse = Annotated[bool, typer.Option("--reverse", help="D(Q||P) instead of D(P||Q).")]
-Method = Annotated[
-    str, typer.Option(help="euler, heun, rk4, ab2 to ab5, abm2 to abm5, heun_euler or bs23: docs/solvers.md.")
+Integrator = Annotated[
+    str | None,
+    typer.Option(help="gpa: euler, heun, rk4, ab2 to ab5, abm2 to abm5, heun_euler or bs23: docs/solvers.md."),
 ]
-StepSize = Annotated[float | None, typer.Option(help="A constant step. Follows the divergence if not given.")]
+StepSize = Annotated[float | None, typer.Option(help="gpa: a constant step. Follows the divergence if not given.")]
 Smoothing = Annotated[
     float | None,
-    typer.Option(help="0 to 1: mix target samples with their neighbours. By their sparsity if not given."),
+    typer.Option(help="gpa, 0 to 1: mix target samples with their neighbours. By their sparsity if not given."),
 ]
 Scaling = Annotated[
     str,
     typer.Option(help="columns: divide by deviations inside; signed_log: compress; none; auto: as the data ask."),
 ]
-Width = Annotated[int | None, typer.Option(help="Units per layer of the network. From the data if not given.")]
-Depth = Annotated[int, typer.Option(help="Hidden layers of the network.")]
-Updates = Annotated[int, typer.Option(help="Updates of the potential per step.")]
-Rate = Annotated[float | None, typer.Option("--learning-rate", help="Of Adam. From the width if not given.")]
+MostSteps = Annotated[int | None, typer.Option("--steps", help="500 of gpa at most; else 10000 of training.")]
+Width = Annotated[
+    int | None, typer.Option(help="Units per layer: gpa, of the potential; else of the mover. From the data.")
+]
+Depth = Annotated[int | None, typer.Option(help="Hidden layers of that network; 3 if not given.")]
+Updates = Annotated[
+    int | None, typer.Option(help="Updates of the potential per step; 8 of gpa, else 5, if not given.")
+]
+Rate = Annotated[
+    float | None, typer.Option("--learning-rate", help="Of Adam: gpa, for the potential; else for the mover.")
+]
+Form = Annotated[str | None, typer.Option(help="proximal: potential (v = -grad U/lambda; default) or free.")]
+Network = Annotated[str | None, typer.Option(help="proximal: dense (default), or convolutional for square images.")]
+KineticWeight = Annotated[
+    float | None, typer.Option(help="proximal: lambda, the price of kinetic energy. From the data if not given.")
+]
+Blocks = Annotated[
+    int | None, typer.Option(help="proximal: flows trained one after the other (1); give --kinetic-weight, too.")
+]
+Noise = Annotated[float | None, typer.Option(help="proximal: sigma of dx = v dt + sigma dW; 0 if not given.")]
 Bounds = Annotated[str | None, typer.Option(help="LOW,HIGH: keep every value in this range.")]
 BatchSize = Annotated[
-    int | None, typer.Option(help="Particles and samples per fit. All, or 4096 beyond 8192, if not given.")
+    int | None,
+    typer.Option(help="Particles and samples per fit. gpa: all, or 4096 beyond 8192; else 256, if not given."),
 ]
 MaxCopies = Annotated[
-    float | None, typer.Option(help="0.05 to 1: stop before more new samples than this share nearly copy one of DATA.")
+    float | None, typer.Option(help="gpa, 0.05 to 1: stop before more new samples than this nearly copy one of DATA.")
 ]
 KeepFlow = Annotated[
     float | None,
-    typer.Option(help="Write the fitted flow, in at most so many megabytes, to flow.npz, for proxflow replay."),
+    typer.Option(help="Write what was fitted to flow.npz, for proxflow replay; gpa: in at most so many megabytes."),
 ]
 Label = Annotated[
-    str | None, typer.Option(help="Column of classes (of an NPZ file: the array); new samples come with theirs.")
+    str | None, typer.Option(help="gpa: column of classes (of an NPZ file: the array); new samples come with theirs.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")]
-Test = Annotated[Path | None, typer.Option(help="Held-out samples to judge by; else a trial on 3/4 of the data.")]
-NoTrial = Annotated[bool, typer.Option("--no-trial", help="Do not judge by a trial run: twice as fast.")]
+Test = Annotated[Path | None, typer.Option(help="Held-out samples to judge by: no trial on 3/4 of the data, then.")]
+NoTrial = Annotated[
+    bool,
+    typer.Option("--no-trial", help="Do not judge by a trial, which is a second run or training: twice as fast."),
+]
 NoPictures = Annotated[bool, typer.Option("--no-pictures", help="No figures, no report.")]
 
 

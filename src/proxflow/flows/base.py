@@ -3,6 +3,7 @@
 A flow sees a drive and nothing else of the divergence:
 
     drive(cloud, memory) -> (potential, value, memory)      refit at this cloud; move along -grad potential
+    drive(cloud, memory, k)                                 the same against the k-th other draw of the target
 
     init(source, key)                       -> state
     cloud(state)                            -> where the mass is now, shape (m, d)
@@ -28,14 +29,15 @@ from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from proxflow.gamma.base import Potential
 
-__all__ = ["Drive", "Flow", "Method", "Report", "Slope"]
+__all__ = ["Drive", "Flow", "Method", "Report", "Slope", "refitted"]
 
-Drive = Callable[[Array, Any], tuple[Potential, Array, Any]]
+Drive = Callable[..., tuple[Potential, Array, Any]]
 Slope = Callable[[Array], Array]
 
 
@@ -50,6 +52,15 @@ class Report(NamedTuple):
     fisher: Array
     slope: Array
     step_size: Array
+
+
+def refitted(drive: Drive, cloud: Array, memory: Any, times: int) -> tuple[Potential, Array, Any]:
+    """What the drive says after so many fits at one cloud, a batch whose accidents the potential should not learn:
+
+    every fit is against another draw of the target.
+    """
+    memory = jax.lax.fori_loop(0, times - 1, lambda k, m: drive(cloud, m, k)[2], memory)
+    return drive(cloud, memory)
 
 
 class Flow(eqx.Module):

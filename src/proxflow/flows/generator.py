@@ -17,12 +17,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
 
-from proxflow.flows.base import Drive, Flow, Report
+from proxflow.flows.base import Drive, Flow, Report, refitted
 from proxflow.flows.proximal import annealed
 from proxflow.gamma.base import Potential, gradients
 from proxflow.generators.base import Generator, with_network
@@ -53,12 +54,15 @@ class Generated(Flow):
         Of Adam at first; it falls to zero along a cosine.
     horizon
         The step at which it is zero.
+    updates
+        Of the potential, for each of the generator's.
     """
 
     generator: Generator
     source: Target
     learning_rate: float
     horizon: float
+    updates: int = eqx.field(static=True, default=5)
 
     def init(self, source: Array, key: Array | None = None) -> GeneratedState:
         key = jax.random.key(0) if key is None else key
@@ -81,7 +85,7 @@ class Generated(Flow):
     ) -> tuple[GeneratedState, Any, Report, tuple[Potential, ...]]:
         latents = self.source.draw(jax.random.fold_in(jax.random.wrap_key_data(state.key), index))
         ends, pull = jax.vjp(lambda network: with_network(self.generator, network)(latents), state.network)
-        potential, value, memory = drive(ends, memory)
+        potential, value, memory = refitted(drive, ends, memory, self.updates)
         slopes = gradients(potential, ends)
         (uphill,) = pull(slopes / len(ends))
         direction, adam = _adam().update(uphill, state.adam)

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from proxflow.flows.base import Drive, Flow
+from proxflow.flows.base import Drive, Flow, refitted
 from proxflow.gamma.base import Potential, gradients
 from proxflow.targets import Target
 from proxflow.velocities.base import Velocity, with_network
@@ -101,6 +101,8 @@ class Proximal(Flow):
         Of the squared Hamilton-Jacobi residual along the way, in units of λ; potential form only.
     terminal_weight
         Of |λ v(x_T) + ∇φ(x_T)|², in units of 1/λ.
+    updates
+        Of the potential, for each of the velocity's.
     noise
         σ.
     time_steps
@@ -117,6 +119,7 @@ class Proximal(Flow):
     weight: float
     learning_rate: float
     horizon: float
+    updates: int = eqx.field(static=True, default=5)
     time_steps: int = eqx.field(static=True, default=4)
     straightening: float = eqx.field(static=True, default=20.0)
     residual_weight: float = eqx.field(static=True, default=0.0)
@@ -149,7 +152,7 @@ class Proximal(Flow):
         (ends, last, _), pull, costs = jax.vjp(
             lambda n: self._pushed(n, start, times, keys[2]), state.network, has_aux=True
         )
-        potential, value, memory = drive(ends, memory)
+        potential, value, memory = refitted(drive, ends, memory, self.updates)
         slopes = gradients(potential, ends)
         mismatch = 2 * self.terminal_weight * (self.weight * last + slopes)  # of the last velocities to what φ asks for
         (uphill,) = pull((slopes / len(start), mismatch / len(start), jnp.ones_like(value)))

@@ -38,5 +38,4 @@ def first_generator(
     else:
         network = dense_network(rng, affine, width, depth)
     frame = Frame(jnp.asarray(centre, jnp.float32), jnp.asarray(scale, jnp.float32))
-    generator = FramedGenerator(network, frame)
-    return generator if group is None else SymmetricGenerator(generator, group)
+    return FramedGenerator(network, frame) if group is None else SymmetricGenerator(network, frame, group)

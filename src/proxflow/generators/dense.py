@@ -8,6 +8,8 @@ stays; tails heavier than the noise's, for far out N is affine.
 
 from __future__ import annotations
 
+import itertools
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -37,7 +39,7 @@ def dense_network(rng: np.random.Generator, affine: Affine, width: int, depth: i
     """Random layers beside this affine part; drawn by NumPy, for compiling that would take longer."""
     latents, columns = affine.matrix.shape
     sizes = [latents] + [width] * depth + [columns]
-    weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+    weights = [rng.normal(size=(b, a)) / np.sqrt(a) for a, b in itertools.pairwise(sizes)]
     weights[-1] *= _FIRST
     return DenseNetwork(
         tuple(jnp.asarray(weight, jnp.float32) for weight in weights),

@@ -3,8 +3,8 @@
     straight    z(t) = (1 - t) a + t b
     turning     z(t) = (sin((1 - t) ω) a + sin(t ω) b) / sin ω,      ω the angle between a and b
 
-Gaussian latents of k dimensions lie near a sphere of radius √k, and the middle of a straight line does not: hence turning
-(White, "Sampling generative networks", 2016). Bad at: opposite latents, between which no turn is the shortest.
+Gaussian latents of k dimensions lie near a sphere of radius √k, and the middle of a straight line does not: hence
+turning (White, "Sampling generative networks", 2016). Bad at: opposite latents, between which no turn is the shortest.
 """
 
 from __future__ import annotations

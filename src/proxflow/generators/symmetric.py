@@ -20,7 +20,7 @@ import numpy as np
 from jax import Array
 
 from proxflow.gamma.symmetric import Group
-from proxflow.generators.base import Generator
+from proxflow.generators.base import Frame, FramedGenerator, Generator, Network
 from proxflow.targets import Target
 
 __all__ = ["GroupNoise", "SymmetricGenerator", "with_group"]
@@ -45,16 +45,13 @@ class GroupNoise(Target):
 class SymmetricGenerator(Generator):
     """u · g(z) for latents (z, u) of shape (n, k + 1)."""
 
-    inner: Generator
+    network: Network
+    frame: Frame
     group: Group = eqx.field(static=True)
 
-    @property
-    def network(self) -> Any:  # type: ignore[override]
-        """That of the generator that is moved about."""
-        return self.inner.network
-
     def __call__(self, latents: Array) -> Array:
-        points, number = self.inner(latents[:, :-1]), latents[:, -1].astype(jnp.int32)
+        points = FramedGenerator(self.network, self.frame)(latents[:, :-1])
+        number = latents[:, -1].astype(jnp.int32)
         moved = jnp.take_along_axis(points, jnp.asarray(self.group.permutations)[number], axis=1)
         if self.group.signs is None:
             return moved

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
@@ -23,4 +24,5 @@ def first_field(
 
         return convolutional_field(key, start.shape[1], width, depth, scalar=scalar)
     flow = gaussian_flow(start, goal) if gaussian else no_flow(start.shape[1])
-    return dense_field(key, flow, width, depth, scalar=scalar)
+    seen = np.concatenate([np.asarray(flow.left(jnp.asarray(cloud, jnp.float32))) for cloud in (start, goal)])
+    return dense_field(key, flow, width, depth, scalar=scalar, reach=float(np.sqrt(np.mean(np.sum(seen**2, axis=1)))))

@@ -29,7 +29,7 @@ __all__ = ["DenseField", "GaussianFlow", "dense_field", "gaussian_flow", "no_flo
 
 _LEAST = 1e-3  # share of a direction's spread that G leaves where the target has none
 _FULL = 256  # columns up to which the linear part sees pairs of them
-_FIRST = 0.1  # weights of the last layer: a network that hardly moves anything at first
+_FIRST, _LAST = 0.5, 0.1  # what the first layer makes of typical inputs, and the last of its own: gentle at first
 
 
 class GaussianFlow(eqx.Module):
@@ -121,10 +121,12 @@ def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
     return (vectors * np.where(present, np.where(present, values, 1.0) ** exponent, 0.0)) @ vectors.T
 
 
-def dense_field(key: Array, gaussian: GaussianFlow, width: int, depth: int, *, scalar: bool) -> DenseField:
+def dense_field(
+    key: Array, gaussian: GaussianFlow, width: int, depth: int, *, scalar: bool, reach: float | None = None
+) -> DenseField:
     """A network of random weights, whose last layer hardly speaks yet, beside this G.
 
-    Weights are drawn by NumPy, for compiling it would take longer than drawing.
+    reach: the root mean square of |P z| on the data; None for that of independent columns. Weights are drawn by NumPy, for compiling it would take longer than drawing.
     """
     features = len(gaussian.ratios)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
@@ -132,7 +134,9 @@ def dense_field(key: Array, gaussian: GaussianFlow, width: int, depth: int, *, s
     weights = [
         rng.normal(size=(after, before)) / np.sqrt(before) for before, after in zip(sizes[:-1], sizes[1:], strict=True)
     ]
-    weights[-1] *= _FIRST
+    weights[0] *= _FIRST * np.sqrt(features + 1) / (np.sqrt(features) if reach is None else max(reach, 1e-6))
+    weights[0][:, -1] = _FIRST * rng.normal(size=width)  # times are of order one
+    weights[-1] *= _LAST
     network = Dense(
         tuple(jnp.asarray(weight, jnp.float32) for weight in weights), tuple(jnp.zeros((size, 1)) for size in sizes[1:])
     )

@@ -1,0 +1,148 @@
+"""From an estimator and data to a folder and some printed lines: for one method, and for several side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from proxflow.cli.choices import Choices, folder_for
+from proxflow.cli.methods import only_own
+
+if TYPE_CHECKING:
+    from proxflow.runs import Data, Mover, RunResult
+    from proxflow.store import RunFolder
+
+__all__ = ["run_one", "run_several"]
+
+_FRESH = 1000  # new samples whose making is timed where methods are compared
+
+
+def run_one(
+    choices: Choices, transport: Mover, target: Data, out: Path | None, overwrite: bool, as_json: bool, resume: bool, *,
+    source: Data | None = None, pictures: bool = True, **options: Any,
+) -> None:  # fmt: skip
+    """Run one method and say what came out."""
+    from proxflow.store import to_json
+
+    started = time.perf_counter()
+    _check(transport, target)
+    folder = folder_for(choices, out, overwrite, resume)
+    if folder is None:
+        _finished(out, as_json)
+        return
+    result = _run(choices, transport, target, folder, source=source, pictures=pictures, **options)
+    if as_json:
+        typer.echo(to_json(result.to_dict()))
+    else:
+        _tell(result, time.perf_counter() - started)
+
+
+def run_several(
+    choices: Choices, movers: Mapping[str, Callable[[], Mover]], target: Data, out: Path | None, overwrite: bool,
+    as_json: bool, resume: bool, *, pictures: bool = True, **options: Any,
+) -> None:  # fmt: skip
+    """Run every method into a folder of its own, and compare them in one report.
+
+    Raises
+    ------
+    ValueError
+        At the end, if one of them diverged; the others are compared.
+    """
+    from proxflow.contest import Contest
+    from proxflow.runs import Diverged
+    from proxflow.store import to_json, write_json
+
+    for make in movers.values():
+        _check(make(), target)
+    whole = folder_for(choices, out, overwrite, resume)
+    if whole is None:
+        _finished(out, as_json)
+        return
+    whole.settings(choices.settings())
+    failed: dict[str, str] = {}
+    for method, make in movers.items():
+        own = Choices(choices.command, only_own(method, choices.arguments))
+        folder = folder_for(own, whole.path / method, overwrite, resume)
+        if folder is None:
+            continue  # finished before
+        started = time.perf_counter()
+        try:
+            result = _run(
+                own, make(), target, folder, pictures=pictures, resume_at=whole.path, fresh=_FRESH, **options
+            )  # fmt: skip
+        except Diverged as problem:
+            failed[method] = str(problem)
+            continue
+        if not as_json:
+            typer.echo(f"{method}:")
+            _tell(result, time.perf_counter() - started)
+    contest = Contest.read(whole.path, [method for method in movers if method not in failed], failed)
+    write_json(whole.path / "comparison.json", contest.to_dict())
+    if pictures:
+        from proxflow.contest_page import draw_contest
+
+        draw_contest(contest, target, whole, choices.arguments, choices.line())
+    whole.settings(choices.settings() | {"stopped": "all methods have run"})
+    if as_json:
+        typer.echo(to_json(contest.to_dict()))
+    else:
+        for line in contest.lines():
+            typer.echo(line)
+        if (whole.path / "report.html").exists():
+            typer.echo(f"  Report: {whole.path / 'report.html'}")
+    if failed:
+        raise ValueError(" ".join(f"{method}: {problem}" for method, problem in failed.items()))
+
+
+def _check(transport: Mover, target: Data) -> None:
+    """Refuse bad settings before anything is written."""
+    from proxflow.validation import check_inside
+
+    transport.check_settings()
+    check_inside(target.values, transport.bounds)
+
+
+def _run(
+    choices: Choices, transport: Mover, target: Data, folder: RunFolder, *, source: Data | None = None,
+    pictures: bool, **options: Any,
+) -> RunResult:  # fmt: skip
+    from proxflow.runs import finish, run_transport
+
+    settings = choices.settings()
+    result = run_transport(transport, target, folder=folder, settings=settings, source=source, **options)
+    if pictures:
+        from proxflow.gallery import draw_report
+
+        draw_report(result, target, source, folder, settings, choices.line())
+    finish(folder)
+    return result
+
+
+def _finished(out: Path | None, as_json: bool) -> None:
+    from proxflow.store import to_json
+
+    said = f"{out} is finished: there is nothing to resume."
+    typer.echo(to_json({"out": str(out), "finished": True}) if as_json else said)
+
+
+def _tell(result: RunResult, seconds: float) -> None:
+    transport = result.transport
+    count, width = result.samples.shape
+    value = transport.history_["value"]
+    typer.echo(f"{count} samples of {width} feature{'s' * (width != 1)} in {seconds:.1f} s: {result.folder}")
+    if len(value):
+        typer.echo(
+            f"  divergence {value[0]:.4g} -> {value[-1]:.4g} in {transport.n_steps_} steps; {transport.stopped_}"
+        )
+    else:
+        typer.echo(f"  not moved: {transport.stopped_}")
+    for sentence in result.sentences:
+        typer.echo(f"  {sentence}")
+    if result.judgement is not None:
+        typer.echo(f"  Judged by {result.judgement.basis}.")
+    if (result.folder / "report.html").exists():
+        typer.echo(f"  Report: {result.folder / 'report.html'}")
