@@ -35,7 +35,7 @@ LARGEST_NOISE = 64
 
 def wgan_gp(
     train: np.ndarray, seed: int, source: np.ndarray | None = None, *,
-    steps: int = 4000, width: int = 128, rate: float = 1e-3, weight: float = 0.1,
+    steps: int = 4000, width: int = 128, rate: float = 2e-4, weight: float = 0.1,
 ) -> Sampler:  # fmt: skip
     """Two ReLU networks, Adam(0.5, 0.9), five steps of the critic to one of the generator, the rate falling to 0."""
     unit, samples, start = begin(train, source)

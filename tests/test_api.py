@@ -67,9 +67,9 @@ FLOORS = [
     {"estimators", "comparison", "training"},
     {"labels", "latent_transport", "trained_files"},
     {"proximal_flow", "gamma_gan"},
-    {"runs"},
+    {"runs", "contest"},
     {"augmenting", "integration"},
-    {"gallery", "comparison_page"},
+    {"gallery", "comparison_page", "contest_page"},
     {"cli"},
     {"__main__"},
 ]

@@ -63,7 +63,7 @@ def test_generate_writes_everything_and_repeats_itself(here, capsys):
     assert "near copies" in out
     made = {p.relative_to("one").as_posix() for p in Path("one").rglob("*") if p.is_file()}
     assert made == {
-        "settings.json", "samples.csv", "history.csv", "report.html", "figures/particles.png",
+        "settings.json", "samples.csv", "history.csv", "result.json", "report.html", "figures/particles.png",
         "figures/particles.gif", "figures/convergence.png", "figures/novelty.png",
     }  # fmt: skip
     samples = pd.read_csv("one/samples.csv")
@@ -319,7 +319,7 @@ BAD = {
     "negative L": (["compare", "a.csv", "b.csv", "--L", "-1"], "L must be"),
     "steps": (["generate", "a.csv", "--steps", "0"], "steps must be"),
     "odd width": (["generate", "a.csv", "--width", "7"], "even"),
-    "method": (["generate", "a.csv", "--method", "rk9"], "heun"),
+    "integrator": (["generate", "a.csv", "--integrator", "rk9"], "heun"),
     "gamma": (["generate", "a.csv", "--gamma", "nets"], "groupsort"),
     "bounds": (["generate", "a.csv", "--bounds", "1"], "LOW,HIGH"),
     "image": (["generate", "a.csv", "--image", "3x3"], "9 pixels"),

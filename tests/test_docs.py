@@ -47,7 +47,7 @@ def parse(line):
     context = COMMANDS[command].make_context(command, arguments)
     given = context.params
     assert (given.get("gamma") or "auto") in GAMMAS
-    assert given.get("method", "euler") in METHODS
+    assert (given.get("integrator") or "euler") in METHODS
     entropy(given.get("f", "kl"), given.get("alpha"))
     return given
 

@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from proxflow.latent_transport import LatentTransport
     from proxflow.metrics import coverage, energy_distance, nearest_distance, oracle_ratio, wasserstein
     from proxflow.mixing import kbet, lisi
+    from proxflow.proximal_flow import ProximalFlow
     from proxflow.renyi import Renyi
     from proxflow.sinkhorn import sinkhorn_divergence
     from proxflow.streams import open_samples
@@ -90,6 +91,7 @@ _HOMES = {
     "Integration": "integration.fitted",
     "BatchTransport": "integration.transport",
     "LatentTransport": "latent_transport",
+    "ProximalFlow": "proximal_flow",
     "GammaGAN": "gamma_gan",
     "DistilledMap": "distillation",
     "PrincipalComponents": "latent.principal",
@@ -153,7 +155,8 @@ _HOMES = {
 
 __all__ = [  # noqa: RUF022 - in the order above: what most people want first
     "compare", "Comparison", "recommend", "Recommendation", "divergence", "DivergenceEstimate", "ParticleTransport",
-    "LabelledTransport", "LatentTransport", "GammaGAN", "DistilledMap", "PrincipalComponents", "Autoencoder",
+    "LabelledTransport", "LatentTransport", "ProximalFlow", "GammaGAN", "DistilledMap", "PrincipalComponents",
+    "Autoencoder",
     "open_samples", "augment", "Augmentation",
     "integrate", "integration_report", "Integration", "BatchTransport",
     "read_series_matrix", "read_platform", "collapse_probes", "concat_cohorts",

@@ -65,8 +65,8 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     n_particles
         How many particles to move when the source is drawn. None: as many as target samples.
     source
-        "gaussian" (the target's mean and covariance), "uniform" (its bounding box) or "logistic" (its mean and
-        deviations, longer tails).
+        "gaussian" (the target's mean and covariance), "uniform" (its bounding box), "logistic" (its mean and
+        deviations, longer tails) or "standard" (N(0, I), whatever the target).
     steps
         The most steps.
     method

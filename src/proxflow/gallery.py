@@ -97,26 +97,39 @@ def _tables(result: RunResult, target: Data, source: Data | None) -> list[Report
                 note="Against the target samples themselves, which the flow has seen.",
             )
         )
-    if len(history["value"]):
+    optimality = getattr(result.transport, "optimality_", None)
+    if optimality is not None:
         tables.append(
             ReportTable(
-                "The flow",
+                "How near to optimal the flow is", ("what", "value", "in words"), optimality.rows(),
+                note="On paths of points that it was not trained on.",
+            )
+        )  # fmt: skip
+    if len(history["value"]):
+        trained = _trained(result)
+        rows = [
+            ("divergence", "value"),
+            ("mean squared slope of the potential" if trained else "Fisher information", "fisher"),
+            ("largest slope" if settings["reverse"] else "largest slope (at most L)", "slope"),
+            ("learning rate" if trained else "step size", "step_size"),
+            ("kinetic energy", "kinetic"),
+            ("bending", "bending"),
+        ]
+        tables.append(
+            ReportTable(
+                "The training" if trained else "The flow",
                 ("what", "first", "last"),
-                [
-                    ("divergence", history["value"][0], history["value"][-1]),
-                    ("Fisher information", history["fisher"][0], history["fisher"][-1]),
-                    (
-                        "largest slope" if settings["reverse"] else "largest slope (at most L)",
-                        history["slope"][0],
-                        history["slope"][-1],
-                    ),
-                    ("step size", history["step_size"][0], history["step_size"][-1]),
-                ],
+                [(said, history[name][0], history[name][-1]) for said, name in rows if name in history],
                 note=f"{settings['f']}, L = {settings['L']:.4g}, {settings['gamma']} potentials; as each"
-                " step's potential sees it.",
+                " step's potential sees it" + (", of a batch." if trained else "."),
             )
         )
     return tables
+
+
+def _trained(result: RunResult) -> bool:
+    """Whether steps were those of a training, not of particles."""
+    return hasattr(result.transport, "health_")
 
 
 def _distance(x: np.ndarray, y: np.ndarray) -> float:
@@ -144,19 +157,40 @@ def _figures(result: RunResult, target: Data, source: Data | None, folder: RunFo
         _image_figures(result, target, keep)
     # The principal components of columns in mixed units would be the largest column.
     shown = partial(transport.in_units, features_only=True) if train.shape[1] > 3 else np.asarray
-    snapshots, goal = (
-        [(step, shown(target.features(cloud))) for step, cloud in transport.trajectory_],
-        shown(train[:_MOST]),
-    )
+    goal = shown(train[:_MOST])
+    flows = getattr(transport, "trajectory", None)  # of what carries points along paths that are known at any time
+    if flows is None:
+        snapshots = [(step, shown(target.features(cloud))) for step, cloud in transport.trajectory_]
+        moment, words = "step {:,}", "The particles on their way (colour) over the target (grey)."
+    else:
+        times, places = flows(n=_MOST, looks=12)
+        snapshots = [(round(100 * time / times[-1]), shown(cloud)) for time, cloud in zip(times, places, strict=True)]
+        moment, words = "{} % of the way", "Fresh source points on their way (colour) over the target (grey)."
+    if _trained(result) and flows is None:
+        words = "What fixed latents became along the training (colour) over the target (grey)."
     keep(
         "particles.png",
-        plots.particles_over_time(snapshots, goal, columns=columns),
-        "The particles on their way (colour) over the target (grey).",
+        plots.particles_over_time(snapshots, goal, columns=columns, moment=moment),
+        words,
         "Particles at several times over the target samples",
     )
-    path = plots.animation(folder.figure_path("particles.gif"), snapshots, goal, columns=columns)
+    path = plots.animation(folder.figure_path("particles.gif"), snapshots, goal, columns=columns, moment=moment)
     found.append(ReportFigure(path, "The same as an animation.", "Animation of the particles"))
-    if transport.n_steps_:
+    if flows is not None:
+        keep(
+            "paths.png",
+            plots.paths(times, np.stack([cloud for _, cloud in snapshots]), goal, columns=columns),
+            "Paths of fresh source points: straight ones cost least, and need few steps.",
+            "Paths of points from the source to the target",
+        )
+    if transport.n_steps_ and _trained(result):
+        keep(
+            "training_curves.png",
+            plots.training_curves(transport.history_, lipschitz=transport.settings_["L"]),
+            "The training: it is at its end when the curves have settled, not when one has fallen.",
+            "Curves of the training",
+        )
+    elif transport.n_steps_:
         keep(
             "convergence.png",
             plots.convergence(transport.history_, lipschitz=transport.settings_["L"]),

@@ -132,7 +132,7 @@ class GammaGAN(BaseEstimator):
     >>> from sklearn.datasets import make_moons
     >>> from proxflow import GammaGAN
     >>> target, _ = make_moons(500, noise=0.05, random_state=0)
-    >>> gan = GammaGAN(steps=20, random_state=0).fit(target)  # some thousand for a good one
+    >>> gan = GammaGAN(steps=200, random_state=0).fit(target)  # some thousand for a good one
     >>> gan.sample(100).shape
     (100, 2)
     >>> z = gan.latents(2, random_state=0)
@@ -161,7 +161,7 @@ class GammaGAN(BaseEstimator):
         width: int | None = None,
         depth: int = 3,
         updates: int = 5,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 3e-3,
         potential_learning_rate: float | None = None,
         scaling: str = "auto",
         bounds: tuple[float, float] | None = None,

@@ -64,6 +64,8 @@ def source_noise(kind: str, samples: np.ndarray, span: Span, size: int, key: Arr
         centre, factor = inside.min(axis=0), np.diag(np.ptp(inside, axis=0))
     elif kind == "logistic":
         centre, factor = inside.mean(axis=0), np.diag(inside.std(axis=0))
+    elif kind == "standard":
+        centre, factor = np.zeros(inside.shape[1]), np.eye(inside.shape[1])
     else:
         centre = inside.mean(axis=0)
         factor = (inside - centre) / np.sqrt(max(1, len(inside) - 1))

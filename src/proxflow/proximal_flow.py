@@ -78,7 +78,8 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     time_steps
         Euler steps per path in training.
     source
-        "gaussian" (the target's mean and covariance), "uniform" or "logistic", where `fit` is given none.
+        "gaussian" (the target's mean and covariance), "uniform", "logistic", or "standard" (N(0, I)), where `fit` is
+        given none.
     n_particles
         How many new samples `particles_` holds; None as many as the target.
     steps
@@ -156,7 +157,7 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         width: int | None = None,
         depth: int = 3,
         updates: int = 5,
-        learning_rate: float = 3e-3,
+        learning_rate: float = 1.5e-3,
         gamma: str | Gamma = "auto",
         reverse: bool = False,
         scaling: str = "auto",
@@ -338,8 +339,8 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _width(self) -> int:
         return self.width or (64 if len(self._stage.centre) <= 32 else 128)
 
-    def _velocity(self, block: int) -> Any:
-        """The velocity that training of a block begins with."""
+    def _velocity(self, block: int, start: np.ndarray | None = None) -> Any:
+        """The velocity that training of a block begins with, from points (l, k) where mass is then."""
         import jax
         import jax.numpy as jnp
 
@@ -348,10 +349,13 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
         stage = self._stage
         frame = Frame(*(jnp.asarray(part, jnp.float32) for part in (stage.centre, stage.scale, self.duration)))
-        ends = [(cloud - stage.centre) / stage.scale for cloud in (stage.start, np.asarray(stage.target.points))]
+        start = stage.start if start is None else start
+        ends = [(cloud - stage.centre) / stage.scale for cloud in (start, np.asarray(stage.target.points, np.float64))]
+        paid = self._weight / float(self.duration)
         field = first_field(
             self.network, jax.random.fold_in(jax_key(self.seed_), 100 + block), *ends, width=self._width(),
-            depth=int(self.depth), scalar=self.form == "potential", gaussian=self.blocks == 1,
+            depth=int(self.depth), scalar=self.form == "potential", weight=paid * stage.scale**2,
+            reach=stage.settings["L"] / max(paid, 1e-30) / stage.scale,
         )  # fmt: skip
         if self.form == "free":
             return FreeVelocity(field, frame)
@@ -359,12 +363,17 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _flow(self, block: int, velocities: Sequence[Any]) -> Any:
         from proxflow.flows.proximal import Proximal, Pushed
+        from proxflow.velocities.paths import carried
 
-        source = self._stage.source
+        source, start = self._stage.source, self._stage.start
         if velocities:
-            source = Pushed(source.points, source, tuple(velocities), int(2 * self.time_steps), float(self.noise))
+            steps = int(2 * self.time_steps)
+            source = Pushed(source.points, source, tuple(velocities), steps, float(self.noise))
+            start = carried(
+                velocities, np.asarray(start, np.float32), steps, noise=float(self.noise), key=jax_key(self.seed_)
+            ).astype(np.float64)
         return Proximal(
-            self._velocity(block), source, self._weight, float(self.learning_rate), float(self.steps),
+            self._velocity(block, start), source, self._weight, float(self.learning_rate), float(self.steps),
             updates=int(self.updates), time_steps=int(self.time_steps), straightening=float(self.straightening),
             residual_weight=float(self.residual_weight), terminal_weight=float(self.terminal_weight),
             noise=float(self.noise), power=float(self.power),
@@ -416,7 +425,13 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             self.velocities_, judged, weight=self._weight, radius=stage.settings["data_radius"],
             potential=self.potential_, steps=sorted({max(1, usual // 2), usual, 2 * usual, 8 * usual}),
         )  # fmt: skip
-        if not self.health_.ok:
+        if not ended_whole(self.stopped_):
+            warnings.warn(
+                f"the training ended early ({self.stopped_}); the flow is that of step {self.n_steps_}.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        elif not self.health_.ok:
             warnings.warn(self.health_.sentence(), RuntimeWarning, stacklevel=3)
 
     # ------------------------------------------------------------------ files

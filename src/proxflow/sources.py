@@ -1,4 +1,4 @@
-"""Where particles start: a Gaussian matched to the data, a uniform box, logistic columns, or the user's own points."""
+"""Where particles start: a Gaussian matched to the data, a uniform box, logistic columns, N(0, I), or one's own points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["SOURCES", "draw_labelled_source", "draw_source"]
 
 _SALT = 0x50524F58
 
-SOURCES = ("gaussian", "uniform", "logistic")
+SOURCES = ("gaussian", "uniform", "logistic", "standard")
 
 
 def draw_source(kind: str, target: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -20,7 +20,8 @@ def draw_source(kind: str, target: np.ndarray, count: int, seed: int) -> np.ndar
 
     "gaussian" has the target's mean and covariance; it is drawn as random mixtures of the centred samples, which
     needs no d x d matrix and stays in their span. "uniform" fills the samples' bounding box. "logistic" has
-    independent logistic columns of the samples' means and variances. Columns whose tails leave no
+    independent logistic columns of the samples' means and variances. "standard" is N(0, I), whatever the samples, as
+    normalising flows have it. Columns whose tails leave no
     variance are drawn so after `compression`, and expanded again.
     """
     check_choice(kind, "source", SOURCES)
@@ -37,6 +38,8 @@ def _draw(kind: str, target: np.ndarray, count: int, seed: int) -> np.ndarray:
     if kind == "uniform":
         return rng.uniform(target.min(axis=0), target.max(axis=0), size=(count, target.shape[1]))
     centre = target.mean(axis=0)
+    if kind == "standard":
+        return rng.normal(size=(count, target.shape[1]))
     if kind == "logistic":  # of scale 1 its variance is π²/3
         return centre + rng.logistic(size=(count, target.shape[1])) * target.std(axis=0) * np.sqrt(3) / np.pi
     samples, width = target.shape

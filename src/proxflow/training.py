@@ -39,7 +39,7 @@ from proxflow.gamma import Gamma, GroupSort, Symmetric
 from proxflow.gamma.symmetric import Group
 from proxflow.noise import source_noise
 from proxflow.plan import check_coordinates, coordinates
-from proxflow.sources import SOURCES
+from proxflow.sources import SOURCES, draw_source
 from proxflow.spans import Span
 from proxflow.targets import Batches, Samples, Target
 from proxflow.validation import check_choice, check_inside, check_positive, check_slope
@@ -49,6 +49,7 @@ __all__ = ["UNMARKED", "Stage", "check_training", "ended_whole", "jax_key", "mea
 _STEEPNESS = 40.0  # L times the target's radius
 _POTENTIAL_RATE = 5e-3
 _CHUNK = 100
+_KNOWN = 2000
 
 # Settings that may change between a checkpoint and its continuation.
 UNMARKED = frozenset({"callbacks", "progress", "random_state", "n_particles", "bounds"})
@@ -113,7 +114,11 @@ def set_stage(
     coordinates that are known already. group: moves that the potentials are to be blind to.
     """
     check_inside(samples, p["bounds"])
-    span = span or coordinates(p, samples, samples if given is None else given, given is None)
+    if span is None:
+        # New samples are to lie where the source does, too: N(0, I) fills all of space.
+        drawn = source is None and given is None
+        first = draw_source(p["source"], samples, _KNOWN, seed) if drawn else samples if given is None else given
+        span = coordinates(p, samples, first, given is None)
     goal = span.encode(samples)
     batch = int(p["batch_size"])
     key = jax_key(seed)

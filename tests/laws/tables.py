@@ -117,7 +117,7 @@ TARGETS = {
 }
 
 # sources: the kinds `draw_source` knows
-SOURCES = ["gaussian", "uniform", "logistic"]
+SOURCES = ["gaussian", "uniform", "logistic", "standard"]
 
 # Latent spaces
 LATENTS = {

@@ -47,9 +47,7 @@ def demo(
     data = Data(split.train, is_array=True, event_shape=split.shape, image=split.shape)
     options = {"seed": seed, "steps": steps}
     mover = estimator_for("gpa", options | {"bounds": f"{split.low:g},{split.high:g}"}, n_particles=600)
-    run_one(
-        Choices("demo", options), mover, data, out, overwrite, as_json, resume, heldout=(split.fresh, split.test)
-    )
+    run_one(Choices("demo", options), mover, data, out, overwrite, as_json, resume, heldout=(split.fresh, split.test))
 
 
 app.command(epilog="Example: proxflow generate samples.csv -n 600 --out runs/first")(generate)

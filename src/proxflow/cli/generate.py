@@ -97,9 +97,7 @@ def generate(
     kinetic_weight: KineticWeight = None,
     blocks: Blocks = None,
     noise: Noise = None,
-    generator: Annotated[
-        str | None, typer.Option(help="gan: dense (default), or convolutional for images.")
-    ] = None,
+    generator: Annotated[str | None, typer.Option(help="gan: dense (default), or convolutional for images.")] = None,
     scaling: Scaling = "auto",
     gamma: Space = "auto",
     width: Width = None,
@@ -134,7 +132,7 @@ def generate(
             image=table.image,
         )  # fmt: skip
 
-    judged = {"heldout": heldout, "trial": not no_trial, "pictures": not no_pictures, "keep": n}
+    judged: dict[str, Any] = {"heldout": heldout, "trial": not no_trial, "pictures": not no_pictures, "keep": n}
     choices = Choices("generate", given(options))
     if len(methods) == 1:
         run_one(

@@ -43,9 +43,7 @@ Width = Annotated[
     int | None, typer.Option(help="Units per layer: gpa, of the potential; else of the mover. From the data.")
 ]
 Depth = Annotated[int | None, typer.Option(help="Hidden layers of that network; 3 if not given.")]
-Updates = Annotated[
-    int | None, typer.Option(help="Updates of the potential per step; 8 of gpa, else 5, if not given.")
-]
+Updates = Annotated[int | None, typer.Option(help="Updates of the potential per step; 8 of gpa, else 5, if not given.")]
 Rate = Annotated[
     float | None, typer.Option("--learning-rate", help="Of Adam: gpa, for the potential; else for the mover.")
 ]

@@ -72,7 +72,7 @@ def estimator_for(
 ) -> Any:  # fmt: skip
     """An unfitted estimator with these options of the command line; None is the method's own default."""
     named = {name: options.get(name) for name in (*_SHARED, *_OWN[method]) if name not in _OF_DATA} | {"source": source}
-    parameters = {
+    parameters: dict[str, Any] = {
         _RENAMED.get((method, name), name): value for name, value in named.items() if value is not None
     }  # fmt: skip
     parameters |= {
@@ -92,8 +92,9 @@ def estimator_for(
         return ProximalFlow(**parameters)
     from proxflow.gamma_gan import GammaGAN
 
-    pictures = image is not None and parameters.get("generator") == "convolutional"
-    return GammaGAN(**parameters, **({"image": image} if pictures else {}))
+    if image is not None and parameters.get("generator") == "convolutional":
+        parameters["image"] = image
+    return GammaGAN(**parameters)
 
 
 def _box(text: str | None) -> tuple[float, float] | None:

@@ -3,7 +3,7 @@
     moons       scikit-learn's make_moons with noise 0.05, minus (0.5, 0.2), times 4.2
     pinwheel    (r, w) = (1 + 0.3 N, 0.1 N) turned by a = 2πk/5 + exp(r)/4, times 1.4
 
-N is standard normal, k a uniform whole number below 5. They ask of a generator that starts from a Gaussian in R^d to
+N is standard normal; each k below 5 comes as often as the others, as each moon does. They ask of a generator that starts from a Gaussian in R^d to
 find the plane as well as the law on it. Source: the cases of Gu, Katsoulakis, Rey-Bellet, Zhang on combined
 Wasserstein-1 and Wasserstein-2 proximals, arXiv 2407.11901 (2024).
 
@@ -83,7 +83,7 @@ def pinwheel_on_plane(n: int, d: int = 2, random_state: Seed = 0) -> Points:
     >>> points.shape, bool(points[:, 2:].any()), round(float(np.linalg.norm(points, axis=1).mean()), 1)
     ((1000, 12), False, 1.4)
     """
-    return _placed(n, d, lambda: 0.7 * toy.pinwheel(n, random_state))  # the toy is the same, times 2
+    return _placed(n, d, lambda: 0.7 * toy.pinwheel(n, random_state, balanced=True))  # the toy is the same, times 2
 
 
 PLANES: dict[str, Callable[..., Points]] = {"moons": moons_on_plane, "pinwheel": pinwheel_on_plane}

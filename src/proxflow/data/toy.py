@@ -61,13 +61,13 @@ def checkerboard(n: int, random_state: Seed = 0) -> Points:
     return 2 * np.column_stack([x, y + np.floor(x) % 2])
 
 
-def pinwheel(n: int, random_state: Seed = 0) -> Points:
+def pinwheel(n: int, random_state: Seed = 0, *, balanced: bool = False) -> Points:
     """Draw five bent arms: (r, w) = (1 + 0.3 N, 0.1 N) turned by a = 2πk/5 + exp(r)/4, times 2, k below 5.
 
-    That is 2 (r cos a - w sin a, r sin a + w cos a).
+    That is 2 (r cos a - w sin a, r sin a + w cos a). Each k is random, or balanced: each as often as the others.
     """
     rng = np.random.default_rng(_seed(n, random_state))
-    k = rng.integers(5, size=n)
+    k = rng.permutation(np.arange(n) % 5) if balanced else rng.integers(5, size=n)
     r, w = (rng.normal(size=(n, 2)) * [0.3, 0.1] + [1, 0]).T
     a = 2 * np.pi * k / 5 + 0.25 * np.exp(r)
     return 2 * np.column_stack([r * np.cos(a) - w * np.sin(a), r * np.sin(a) + w * np.cos(a)])

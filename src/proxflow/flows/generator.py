@@ -97,4 +97,6 @@ class Generated(Flow):
 
 
 def _adam() -> optax.GradientTransformation:
-    return optax.scale_by_adam()
+    # Less memory than usual: the potential turns about, and a direction kept for long points to where it was. Moons
+    # after 2000 steps: W2 ratio 2.1, with the usual 0.9 and 0.999 4.6.
+    return optax.scale_by_adam(b1=0.5, b2=0.99)

@@ -32,6 +32,7 @@ from proxflow.velocities.equations import hamilton_jacobi
 
 __all__ = ["Proximal", "ProximalReport", "ProximalState", "Pushed", "annealed", "push", "random_grid"]
 
+_FIRST_MOMENT = float(__import__('os').environ.get('B1','0.9'))
 _LEAST_CUT = 0.15  # of a step: where a target is flat, speeds of points that are not quite there grow as the time left ends
 
 
@@ -223,4 +224,4 @@ def annealed(rate: Any, index: Any, horizon: Any) -> Array:
 
 
 def _adam() -> optax.GradientTransformation:
-    return optax.scale_by_adam()
+    return optax.scale_by_adam(b1=_FIRST_MOMENT)

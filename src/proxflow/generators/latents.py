@@ -9,8 +9,6 @@ turning (White, "Sampling generative networks", 2016). Bad at: opposite latents,
 
 from __future__ import annotations
 
-from functools import partial
-
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -35,7 +33,7 @@ def made(generator: Generator, latents: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)
 
 
-@partial(eqx.filter_jit)
+@eqx.filter_jit
 def _made(generator: Generator, latents: Array) -> Array:
     return generator(latents)
 

@@ -7,6 +7,9 @@ touches pyplot or any other global state: they work without a display and from s
 | --- | --- |
 | where did the particles go? | `particles_over_time`, `animation` |
 | has it converged? | `convergence` |
+| how did a training go? | `training_curves` |
+| are the paths straight? | `paths` |
+| which method's samples are better? | `clouds_beside` |
 | what do the new images look like? | `image_grid` |
 | what became of each image? | `image_pairs` |
 | are they copies? | `image_comparison`, `nearest_distances` |
@@ -22,11 +25,14 @@ from proxflow.plots.curves import convergence
 from proxflow.plots.images import image_comparison, image_grid, image_pairs
 from proxflow.plots.particles import particles_over_time
 from proxflow.plots.samples import marginals, nearest_distances
+from proxflow.plots.side_by_side import clouds_beside
 from proxflow.plots.style import save_figure
 from proxflow.plots.tails import survival_curves
+from proxflow.plots.training import paths, training_curves
 
 __all__ = [
     "animation",
+    "clouds_beside",
     "convergence",
     "image_comparison",
     "image_grid",
@@ -34,6 +40,8 @@ __all__ = [
     "marginals",
     "nearest_distances",
     "particles_over_time",
+    "paths",
     "save_figure",
     "survival_curves",
+    "training_curves",
 ]

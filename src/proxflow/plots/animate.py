@@ -35,6 +35,7 @@ def animation(
     columns: Sequence[str] | None = None,
     frames: int = 40,
     seconds: float = 5.0,
+    moment: str = "step {:,}",
 ) -> Path:
     """Write an animated GIF of the particles moving onto the target, and return its path.
 
@@ -55,6 +56,8 @@ def animation(
         At most so many snapshots are shown; fewer snapshots are each shown longer.
     seconds
         Length of the motion; the holds at both ends come on top.
+    moment
+        What a frame is called; {} stands for the snapshot's number.
 
     Raises
     ------
@@ -76,7 +79,7 @@ def animation(
         raise ValueError(f"seconds must be positive, got {seconds}.")
     clouds = gather(snapshots, target, columns, frames)
     palette = _palette()
-    pictures = [image.quantize(palette=palette, dither=0) for image in _frames(clouds)]
+    pictures = [image.quantize(palette=palette, dither=0) for image in _frames(clouds, moment)]
     each = max(round(1000 * seconds / len(pictures)), 20)  # browsers slow down what is faster
     durations = [each] * len(pictures)
     durations[0] += _FIRST * (len(pictures) > 1)
@@ -94,7 +97,7 @@ def animation(
     return Path(path)
 
 
-def _frames(clouds: Clouds) -> Iterator[Image]:
+def _frames(clouds: Clouds, moment: str) -> Iterator[Image]:
     """Draw the background once and yield one RGB image per moment."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
@@ -117,7 +120,7 @@ def _frames(clouds: Clouds) -> Iterator[Image]:
     background = canvas.copy_from_bbox(figure.bbox)
     for step, particles in zip(clouds.steps, clouds.particles, strict=True):
         canvas.restore_region(background)
-        drawn: list[Any] = [axes.set_title(f"step {step:,}", loc="left", fontsize=10, color=INK)]
+        drawn: list[Any] = [axes.set_title(moment.format(step), loc="left", fontsize=10, color=INK)]
         if len(particles):
             drawn.append(draw_cloud(axes, view, particles, target=False))
         for artist in drawn:

@@ -18,7 +18,7 @@ from proxflow.plots.style import ACCENT, INK, PARTICLES, QUIET, bare_axes, footn
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["convergence"]
+__all__ = ["bound_line", "convergence", "draw_curve"]
 
 _PANELS = {
     "value": "divergence",
@@ -83,15 +83,15 @@ def convergence(history: Mapping[str, npt.ArrayLike], *, lipschitz: float | None
         name = list(curves)[index]
         lowest = index + across >= len(curves)
         bare_axes(axes, labels=("step",) if lowest else (), title=_PANELS[name])
-        missing += _draw(axes, steps, curves[name], floor=name == "slope")
+        missing += draw_curve(axes, steps, curves[name], floor=name == "slope")
         if name == "slope" and lipschitz is not None and np.isfinite(lipschitz):
-            _bound(axes, lipschitz)
+            bound_line(axes, lipschitz)
     if missing:
         footnote(figure, [f"{plural(missing, 'non-finite value')} not drawn"])
     return figure
 
 
-def _draw(axes: Any, steps: npt.NDArray[Any], values: npt.NDArray[Any], *, floor: bool) -> int:
+def draw_curve(axes: Any, steps: npt.NDArray[Any], values: npt.NDArray[Any], *, floor: bool) -> int:
     """Draw one curve and return how many of its values could not be drawn."""
     finite = np.isfinite(values)
     good = values[finite]
@@ -119,12 +119,13 @@ def _draw(axes: Any, steps: npt.NDArray[Any], values: npt.NDArray[Any], *, floor
     return int((~finite).sum())
 
 
-def _bound(axes: Any, lipschitz: float) -> None:
+def bound_line(axes: Any, lipschitz: float) -> None:
+    """Draw the bound L into a panel of slopes."""
     low, high = axes.get_ylim()
     axes.axhline(lipschitz, color=ACCENT, linewidth=1.2, linestyle=(0, (5, 3)), zorder=3)
     axes.set_ylim(min(low, 0.9 * lipschitz), max(high, 1.12 * lipschitz))
     axes.annotate(
-        f"L = {lipschitz:g}",
+        f"L = {lipschitz:.4g}",
         (1.0, lipschitz),
         xycoords=axes.get_yaxis_transform(),
         xytext=(-2, 3),

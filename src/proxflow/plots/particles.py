@@ -26,6 +26,7 @@ def particles_over_time(
     *,
     columns: Sequence[str] | None = None,
     panels: int = 6,
+    moment: str = "step {:,}",
 ) -> Figure:
     """Draw the particles at several moments over the target.
 
@@ -44,6 +45,8 @@ def particles_over_time(
         Names of the d features.
     panels
         At most so many moments are drawn, the first and the last among them.
+    moment
+        What a panel is called; {} stands for the snapshot's number.
 
     Returns
     -------
@@ -83,7 +86,7 @@ def particles_over_time(
             continue
         particles = clouds.particles[index]
         outside = int((~view.inside(particles)).sum())
-        title = f"step {clouds.steps[index]:,}"
+        title = moment.format(clouds.steps[index])
         open_axes(axes, view, title=title + (f"   ({outside:,} outside)" if outside else ""))
         draw_cloud(axes, view, clouds.target, target=True)
         if len(particles):

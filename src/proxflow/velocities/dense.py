@@ -3,7 +3,7 @@
     w(z, τ) = N(P z, τ) + G(z, τ),      N = W_k tanh(... tanh(W_1 (z, τ) + b_1) ...) + b_k
     ∇G(z, τ) = m_1 - m_0 + (M - I) ((1 - τ) I + τ M)⁻¹ (z - (1 - τ) m_0 - τ m_1)
 
-∇G is the optimal flow between Gaussians of the source's and target's moments (M = Σ_0^-½ (Σ_0^½ Σ_1 Σ_0^½)^½ Σ_0^-½,
+∇G is the optimal flow from a Gaussian of the source's moments to the proximal of the target's: for small λ, all the way (M = Σ_0^-½ (Σ_0^½ Σ_1 Σ_0^½)^½ Σ_0^-½,
 McCann 1997, "A convexity principle for interacting gases"). It is computed, not trained: training begins there, so mass
 far away, of another spread, or off the plane that the target lies in arrives at once, and N bends the rest. Lines
 that end in a plane have v = -z / (1 - τ) across it, whose growth in time no smooth network follows. P = min(M, I) shrinks
@@ -16,6 +16,8 @@ M sees each column by itself.
 """
 
 from __future__ import annotations
+
+import math
 
 import equinox as eqx
 import jax
@@ -91,17 +93,42 @@ class DenseField(Field):
         return fixed.left(heights.T) + fixed.slope(z, tau)
 
 
-def gaussian_flow(start: np.ndarray, goal: np.ndarray) -> GaussianFlow:
-    """G between the moments of two standardised clouds (m, d) and (n, d)."""
+def gaussian_flow(
+    start: np.ndarray, goal: np.ndarray, *, weight: float = 0.0, reach: float = math.inf
+) -> GaussianFlow:
+    """G from the moments of a standardised cloud (m, d) to those of another, (n, d), or to their proximal on the way.
+
+    weight: λ / T in these units; the proximal is that of KL between Gaussians along each direction of M. reach: how far it
+    pays to go where the target has no extent, L / λ.
+    """
     before, after = start.mean(axis=0), goal.mean(axis=0)
     if start.shape[1] > _FULL:
-        spread = start.std(axis=0)
-        ratios = np.where(spread > 0, goal.std(axis=0) / np.where(spread > 0, spread, 1.0), 1.0)
-        return _gaussian(None, ratios, before, after)
-    first, second = np.cov(start.T, bias=True), np.cov(goal.T, bias=True)
-    root, inverse = _power(np.atleast_2d(first), 0.5), _power(np.atleast_2d(first), -0.5)
-    ratios, directions = np.linalg.eigh(inverse @ _power(root @ np.atleast_2d(second) @ root, 0.5) @ inverse)
-    return _gaussian(directions, ratios, before, after)
+        directions, old, new = None, start.std(axis=0), goal.std(axis=0)
+        shift = after - before
+    else:
+        directions, old, new = _principal_map(start, goal)
+        shift = (after - before) @ directions
+    flat = new <= _LEAST * max(float(np.max(new)), float(np.max(old)), 1e-30)
+    precision = np.where(flat, 0.0, 1 / np.where(flat, 1.0, new) ** 2)
+    pull = precision + weight
+    # s solves  s / τ² - 1 / s + λ (s - s_0) = 0
+    arrived = np.where(
+        flat, np.maximum(old - reach, 0.0), (weight * old + np.sqrt((weight * old) ** 2 + 4 * pull)) / (2 * pull + 1e-30)
+    )
+    shift = shift * np.where(flat, 1.0, precision / np.where(flat, 1.0, pull))
+    shift *= min(1.0, reach / max(float(np.linalg.norm(shift)), 1e-30))
+    seen = old > _LEAST * max(float(np.max(new)), float(np.max(old)), 1e-30)
+    ratios = np.where(seen, arrived / np.where(seen, old, 1.0), 1.0)
+    return _gaussian(directions, ratios, before, before + (shift if directions is None else directions @ shift))
+
+
+def _principal_map(start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Directions V (d, d) of the map M between the clouds' covariances, and the spreads before and after along them."""
+    first, second = (np.atleast_2d(np.cov(cloud.T, bias=True)) for cloud in (start, goal))
+    root, inverse = _power(first, 0.5), _power(first, -0.5)
+    ratios, directions = np.linalg.eigh(inverse @ _power(root @ second @ root, 0.5) @ inverse)
+    old = np.sqrt(np.maximum(np.einsum("ij,ik,kj->j", directions, first, directions), 0.0))
+    return directions, old, np.maximum(ratios, 0.0) * old
 
 
 def no_flow(features: int) -> GaussianFlow:
