@@ -26,12 +26,13 @@ __all__ = ["Contest", "Criterion", "Entry"]
 
 @dataclass(frozen=True)
 class Criterion:
-    """One column: its name, how a run's numbers give it, how far from best a value is, and what it means.
+    """One column: its key and its name, how a run's numbers give it, how far from best a value is, and what it means.
 
     loss: 0 or less for the best there can be. noise: losses no farther apart are as good as each other; a share of the
     smaller one if relative.
     """
 
+    key: str
     name: str
     number: Callable[[Mapping[str, Any]], float | None]
     meaning: str
@@ -82,34 +83,64 @@ _USUAL_COPIES = 0.05  # share of real samples that are near copies, by definitio
 
 CRITERIA = (
     Criterion(
-        "W2 ratio", _judged("closeness"), "distance to held-out samples over that of real ones; 1 is ideal",
+        "closeness",
+        "W2 ratio",
+        _judged("closeness"),
+        "distance to held-out samples over that of real ones; 1 is ideal",
         lambda ratio: max(ratio, 1.0),
     ),
     Criterion(
-        "near copies", _judged("near_copies"), "share closer to a training sample than 95 % of real ones; 5 % is usual",
-        lambda copies: max(copies, _USUAL_COPIES), share=True,
+        "near_copies",
+        "near copies",
+        _judged("near_copies"),
+        "share closer to a training sample than 95 % of real ones; 5 % is usual",
+        lambda copies: max(copies, _USUAL_COPIES),
+        share=True,
     ),
     Criterion(
-        "coverage", _covered, "of held-out samples, the share that new ones come near, over that of real ones",
-        lambda covered: -min(covered, 1.0), share=True,
+        "coverage",
+        "coverage",
+        _covered,
+        "of held-out samples, the share that new ones come near, over that of real ones",
+        lambda covered: -min(covered, 1.0),
+        share=True,
     ),
     Criterion(
-        "spread", _judged("spread"), "total variance over the training data's; 1 is ideal",
+        "spread",
+        "spread",
+        _judged("spread"),
+        "total variance over the training data's; 1 is ideal",
         lambda spread: abs(math.log(spread)) if spread > 0 else math.inf,
     ),
     Criterion(
-        "energy", _judged("energy"), "energy distance to held-out samples; 0 for one law", lambda far: far, 0.1, True
-    ),
-    Criterion(
-        "train, s", _told("seconds"), "seconds until the samples were there, compilation included", lambda s: s, 0.1,
+        "energy",
+        "energy",
+        _judged("energy"),
+        "energy distance to held-out samples; 0 for one law",
+        lambda far: far,
+        0.1,
         True,
     ),
     Criterion(
-        "sample, s", _told("fresh_seconds"), "seconds for 1000 fresh samples; particles are moved again for them",
-        lambda s: s, 0.25, True,
+        "seconds_to_train",
+        "train, s",
+        _told("seconds"),
+        "seconds until the samples were there, compilation included",
+        lambda s: s,
+        0.1,
+        True,
     ),
-    Criterion("steps", _told("steps"), "of a method's own kind: not to be compared with each other", None),
-)  # fmt: skip
+    Criterion(
+        "seconds_to_sample",
+        "sample, s",
+        _told("fresh_seconds"),
+        "seconds for 1000 fresh samples; particles are moved again for them",
+        lambda s: s,
+        0.25,
+        True,
+    ),
+    Criterion("steps", "steps", _told("steps"), "of a method's own kind: not to be compared with each other", None),
+)
 
 
 @dataclass(frozen=True)
@@ -147,8 +178,8 @@ class Contest:
         found = {entry.method: entry.value(criterion) for entry in self.entries}
         return {method: value for method, value in found.items() if value is not None}
 
-    def verdicts(self) -> list[tuple[str, list[str], str, str]]:
-        """For each column: its name, who wins it, a sentence that says so, and what the number means."""
+    def verdicts(self) -> list[tuple[Criterion, list[str], str]]:
+        """Each column that can be won, who wins it, and a sentence that says so."""
         found = []
         for criterion in CRITERIA:
             values = self.values(criterion)
@@ -158,7 +189,7 @@ class Contest:
             best = " and ".join(f"{method} ({criterion.shown(values[method])})" for method in winners)
             others = [f"{m} {criterion.shown(value)}" for m, value in values.items() if m not in winners]
             rest = f", before {', '.join(others)}" if others else ": nothing between them"
-            found.append((criterion.name, winners, f"{best}{rest}.", criterion.meaning))
+            found.append((criterion, winners, f"{best}{rest}."))
         return found
 
     def sentences(self) -> list[str]:
@@ -213,10 +244,10 @@ class Contest:
         """All numbers, winners and sentences as plain values."""
         return {
             "methods": {
-                entry.method: {c.name: entry.value(c) for c in CRITERIA} | {"stopped": entry.result.get("stopped")}
+                entry.method: {c.key: entry.value(c) for c in CRITERIA} | {"stopped": entry.result.get("stopped")}
                 for entry in self.entries
             },
-            "winners": {name: winners for name, winners, _, _ in self.verdicts()},
+            "winners": {criterion.key: winners for criterion, winners, _ in self.verdicts()},
             "failed": dict(self.failed),
             "sentences": self.sentences(),
         }

@@ -29,7 +29,7 @@ def draw_contest(contest: Contest, target: Data, folder: RunFolder, arguments: M
             note="; ".join(f"{c.name}: {c.meaning}" for c in CRITERIA) + "." + _resumed(contest),
         )
     ]  # fmt: skip
-    won = [(name, sentence, meaning) for name, _, sentence, meaning in contest.verdicts()]
+    won = [(criterion.name, sentence, criterion.meaning) for criterion, _, sentence in contest.verdicts()]
     if won:
         tables.append(ReportTable("Who is best at what", ("what", "best", "in words"), won))
     write_report(

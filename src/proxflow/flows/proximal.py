@@ -7,8 +7,8 @@
 Forward only: nothing is inverted, no determinant is taken. The gradient in v of the first term is that of E φ(x_T), φ
 the first variation. The optimum is a mean-field game (`optimality` measures by how much a velocity misses it): along
 its lines v is constant, so a term that fines changes of v along the way moves no optimum and makes lines straight, which
-is why the same samples come out at other step counts. Times are drawn afresh at every step: K steps, the first and last
-cut at random, so that no grid is learned.
+is why the same samples come out at other step counts. Grids of times are drawn afresh
+at every step, so that none is learned.
 
 Source: Gu, Katsoulakis, Rey-Bellet, Zhang, "Combining Wasserstein-1 and Wasserstein-2 proximals: robust manifold
 learning via well-posed generative flows" (2024). Bad at: a λ that is large beside L / distance: then it pays to stay.
@@ -32,7 +32,7 @@ from proxflow.velocities.equations import hamilton_jacobi
 
 __all__ = ["Proximal", "ProximalReport", "ProximalState", "Pushed", "annealed", "push", "random_grid"]
 
-_FIRST_MOMENT = float(__import__('os').environ.get('B1','0.9'))
+_FIRST_MOMENT = 0.9
 _LEAST_CUT = 0.15  # of a step: where a target is flat, speeds of points that are not quite there grow as the time left ends
 
 
@@ -210,12 +210,19 @@ def push(
 
 
 def random_grid(key: Array, steps: int) -> Array:
-    """Times 0 to 1 of that many steps: equal ones, but for the first and the last, cut at random."""
+    """Times 0 to 1 of that many steps, in a third of the draws each: equal ones; half as many, the rest of no length;
+
+    equal ones but for the first and the last, cut at random, which see every time but the very end.
+    """
     if steps == 1:
         return jnp.asarray([0.0, 1.0])
-    cut = jax.random.uniform(key, minval=_LEAST_CUT, maxval=1 - _LEAST_CUT)
-    inner = (jnp.arange(steps - 1) + cut) / (steps - 1)
-    return jnp.concatenate([jnp.zeros(1), inner, jnp.ones(1)])
+    kind, place = jax.random.split(key)
+    cut = jax.random.uniform(place, minval=_LEAST_CUT, maxval=1 - _LEAST_CUT)
+    shifted = jnp.concatenate([jnp.zeros(1), (jnp.arange(steps - 1) + cut) / (steps - 1), jnp.ones(1)])
+    half = steps // 2
+    few = jnp.concatenate([jnp.zeros(steps - half), jnp.linspace(0.0, 1.0, half + 1)])
+    grids = jnp.stack([jnp.linspace(0.0, 1.0, steps + 1), few, shifted])
+    return grids[jax.random.randint(kind, (), 0, len(grids))]
 
 
 def annealed(rate: Any, index: Any, horizon: Any) -> Array:

@@ -44,7 +44,7 @@ def clouds_beside(
     --------
     >>> import numpy as np
     >>> target = np.random.default_rng(0).normal(size=(50, 2))
-    >>> figure = clouds_beside({"one": target + 0.1, "other": target * 2}, target)
+    >>> figure = clouds_beside({"one": target, "other": 0.9 * target}, target)
     >>> [axes.get_title(loc="left") for axes in figure.axes]
     ['one', 'other']
     """
