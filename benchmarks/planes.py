@@ -78,8 +78,9 @@ def main() -> str:
     heads = ["set", f"Sinkhorn, mean of {DRAWS} draws", "published", "the law itself", "balanced fresh sample"]
     heads += ["half the steps", "steps of training", "twice", "eight times", "off the plane, rms", "bent", "train, s"]
     said = (
-        "5000 samples, source N(0, I) in R^d, all defaults; debiased Sinkhorn (p = 2, blur 0.05, converged) on the plane to"
-        " 5000 others. The source's draws decide how many samples each moon or arm gets: 'the law itself' is what"
+        "5000 samples, source N(0, I) in R^d, all defaults; debiased Sinkhorn (p = 2, blur 0.05, converged) on the"
+        " plane to 5000 others. The source's draws decide how many samples each moon or arm gets: 'the law itself' is"
+        " what"
         " independent draws of the target score against the same 5000, the floor for any flow of a Gaussian; a sample"
         " with equal moons and arms, as both sets are usually drawn, scores less. The four step counts share one draw."
     )
@@ -105,8 +106,8 @@ def switches(steps: int = 4000) -> str:
             row.append(f"{score['sinkhorn']:.3g} (bent {bent:.2f}, steps {apart:.2g}{ended})")
         rows.append(row)
     said = (
-        f"Moons, {steps} training steps: Sinkhorn as above, the share of |v|² that is not along a straight line, and by how"
-        " many radii end points differ between step counts."
+        f"Moons, {steps} training steps: Sinkhorn as above, the share of |v|² that is not along a straight line, and by"
+        " how many radii end points differ between step counts."
     )
     return said + "\n\n" + table(["proximals", *(f"d = {d}" for d in DIMENSIONS)], rows)
 

@@ -123,7 +123,7 @@ class TestSampling:
             flow.transform(frame[["b", "a"]])
 
     def test_a_given_source_is_mapped_row_by_row(self):
-        source = MOONS[::2] + [5.0, 0.0]
+        source = MOONS[::2] + np.array([5.0, 0.0])
         flow = fitted(given=source)
         assert flow.particles_.shape == source.shape
         assert flow.transform(source) == pytest.approx(flow.particles_, abs=1e-4)
@@ -212,7 +212,7 @@ class TestBadInput:
 
     def test_calls(self, tiny):
         for call in (lambda: tiny.sample(0), lambda: tiny.sample(3, steps=0), lambda: tiny.sample(3, solver="rk4")):
-            with pytest.raises(ValueError, match="n|steps|solver"):
+            with pytest.raises(ValueError, match=r"n|steps|solver"):
                 call()
         with pytest.raises(ValueError, match="has no inverse"):
             fitted(noise=0.3).inverse(MOONS)

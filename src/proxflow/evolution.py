@@ -319,6 +319,4 @@ def _take(
         if len(kept):
             run.potentials.append(jax.tree.map(lambda leaf: np.asarray(leaf)[kept], potentials))
     run.state, run.memory, run.step = state, memory, run.step + count
-    run.history = {
-        name: np.concatenate([run.history[name], row]) for name, row in zip(_names(flow), rows, strict=True)
-    }
+    run.history = {name: np.concatenate([run.history[name], row]) for name, row in zip(_names(flow), rows, strict=True)}

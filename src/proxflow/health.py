@@ -55,7 +55,7 @@ class Watch:
 class Health:
     """How a training ended: shares of what real samples have, 1 where nothing is missing.
 
-    covered: of the target's samples that new ones come near, over the share that held-out real ones would. spread: total
+    covered: of the target's samples that new ones come near, over the share that held-out real ones do. spread: total
     variance over the target's. stopped: why the run ended early, "" if it did not.
     """
 
@@ -88,7 +88,7 @@ class Health:
 
 
 def health_of(new: np.ndarray, samples: np.ndarray, stopped: str, seed: int) -> Health:
-    """Judge new samples (m, k) beside the target's (n, k): a half of those is judged by the new and by the other half."""
+    """Judge new samples (m, k): half of the target's (n, k) is judged by them and by the other half."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(samples))[: 2 * _MOST]
     half = len(order) // 2

@@ -27,7 +27,7 @@ _KNOWN = 2000  # points drawn beforehand, from which potentials take their units
 
 
 class Noise(Target):
-    """A law to draw from: centre (k,), factor (r, k); `size` points a draw. `points` are some that were drawn before."""
+    """A law to draw from: centre (k,), factor (r, k); `size` points a draw. `points` are some drawn before."""
 
     points: Array
     centre: Array
@@ -70,7 +70,7 @@ def source_noise(kind: str, samples: np.ndarray, span: Span, size: int, key: Arr
         centre = inside.mean(axis=0)
         factor = (inside - centre) / np.sqrt(max(1, len(inside) - 1))
         if len(factor) > factor.shape[1]:
-            factor = np.linalg.qr(factor, mode="r")
+            factor = np.asarray(np.linalg.qr(factor, mode="r"))
     scale = 1.0 if span.scale is None else span.scale
     centre, factor = (centre - span.centre) / scale, factor / scale
     if span.basis is not None:
@@ -87,5 +87,5 @@ def latent_noise(dimensions: int, kind: str, size: int, key: Array) -> Noise:
 
 def _noise(kind: str, centre: np.ndarray, factor: np.ndarray, size: int, key: Array) -> Noise:
     single: Any = [jnp.asarray(part, jnp.float32) for part in (centre, factor)]
-    noise = Noise(jnp.zeros((0, len(centre))), *single, kind, size)
+    noise = Noise(jnp.zeros((0, len(centre))), single[0], single[1], kind, size)
     return eqx.tree_at(lambda n: n.points, noise, noise.some(key, _KNOWN))

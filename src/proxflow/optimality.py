@@ -5,7 +5,7 @@
 | kinetic energy | ∫ E|v|² / 2 along the paths | |
 | straightness | ∫ E|v - (x_T - x_0)/T|², over ∫ E|v|² | straight lines at constant speed |
 | acceleration | rms of ∂v/∂t + (v·∇)v, over rms |v| / T | the same, also between the paths' steps |
-| Hamilton-Jacobi | rms of the residual of U/λ (`velocities.equations`), over the mean of |v|² / 2 | an optimal potential |
+| Hamilton-Jacobi | rms of the residual of U/λ (`velocities.equations`), over the mean of |v|² / 2 | an optimal U |
 | terminal mismatch | rms |λ v(x_T, T) + ∇φ(x_T)|, over rms |λ v| | U(., T) = φ up to a constant |
 | discretisation | rms distance between end points of n and of many steps, over the target's radius | any step count |
 
@@ -31,6 +31,7 @@ from proxflow.velocities.equations import acceleration, hamilton_jacobi
 
 __all__ = ["Optimality", "optimality_of"]
 
+_TINY = float(np.finfo(np.float32).tiny)
 _FINE = 32  # steps of the paths that are judged
 
 
@@ -146,12 +147,13 @@ def optimality_of(
     steps
         Step counts per block to compare with the finest.
     """
-    points, found = start, []
+    points = start
+    found: list[dict[str, Any]] = []
     for velocity in blocks:
         ends, means = _along(velocity, points)
         told = {name: float(value) for name, value in means.items()}
         straight = float(jnp.mean(jnp.sum((ends - points) ** 2, axis=1))) / float(velocity.frame.duration) ** 2
-        unit = max(told["speed"], np.finfo(np.float32).tiny)
+        unit = max(told["speed"], _TINY)
         found.append(
             {
                 "kinetic": 0.5 * told["speed"] * float(velocity.frame.duration),
@@ -171,7 +173,7 @@ def optimality_of(
     mismatch = None
     if potential is not None and weight > 0:
         missed, size = _mismatch(blocks[-1], potential, fine, weight)
-        mismatch = float(np.sqrt(missed / max(float(size), np.finfo(np.float32).tiny)))
+        mismatch = float(np.sqrt(missed / max(float(size), _TINY)))
     residuals = [part["missed"] for part in found]
     return Optimality(
         kinetic=sum(part["kinetic"] for part in found),  # type: ignore[misc]

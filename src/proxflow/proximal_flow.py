@@ -46,9 +46,10 @@ _MATCHED = 500  # points between which the distance to travel is measured
 class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Carry a source onto the distribution of a sample by a velocity field that is learned once.
 
-    Fitting solves  min over v of  D_f^Γ(ρ_T‖Q) + λ ∫ E|v_t|^p / p dt,  dx/dt = v_t(x), x_0 ~ source: a Wasserstein-1 and
-    a Wasserstein-2 proximal together (Gu, Katsoulakis, Rey-Bellet, Zhang, 2024), one implicit (JKO) step of the gradient
-    flow of which `ParticleTransport` takes explicit ones. None means "chosen from the data"; `settings_` says what was.
+    Fitting solves  min over v of  D_f^Γ(ρ_T‖Q) + λ ∫ E|v_t|^p / p dt,  dx/dt = v_t(x), x_0 ~ source: a Wasserstein-1
+    and a Wasserstein-2 proximal together (Gu, Katsoulakis, Rey-Bellet, Zhang, 2024), one implicit (JKO) step of the
+    gradient flow of which `ParticleTransport` takes explicit ones. None means "chosen from the data"; `settings_` says
+    what was.
 
     Parameters
     ----------
@@ -57,8 +58,8 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     L
         Lipschitz constant of the potential, per unit of data. None: 40 / radius of the target. inf: no W1 proximal.
     kinetic_weight
-        λ, in units of the divergence per squared unit of data. None: 0.01 over the mean squared distance that mass has to
-        travel. 0: no W2 proximal; paths are then not unique.
+        λ, in units of the divergence per squared unit of data. None: 0.01 over the mean squared distance that mass has
+        to travel. 0: no W2 proximal; paths are then not unique.
     power
         p > 1 of the cost λ c^(2-p) |v|^p / p, c the typical speed; 2 is the kinetic energy.
     form
@@ -291,7 +292,9 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if points is not None:
             start = self._stage.encode(self._read(points, "points", reset=False, minimum=1))
         count, chosen = self._steps(steps, solver)
-        found = along(self.velocities_, start, count, looks, solver=chosen, noise=self.noise, key=jax_key(self.seed_ + 1))
+        found = along(
+            self.velocities_, start, count, looks, solver=chosen, noise=self.noise, key=jax_key(self.seed_ + 1)
+        )
         shape = (*found.shape[:2], self.n_features_in_)
         places = self._stage.decode(found.reshape(-1, found.shape[2])).reshape(shape)
         return np.linspace(0, self.blocks * self.duration, len(found)), places
@@ -329,7 +332,7 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return _TRAVEL * self.duration / max(far, (0.1 * self._stage.settings["data_radius"]) ** 2)
 
     def _describe(self) -> None:
-        own = ("form", "network", "blocks", "duration", "noise", "power", "time_steps", "depth")
+        own: tuple[str, ...] = ("form", "network", "blocks", "duration", "noise", "power", "time_steps", "depth")
         own += ("straightening", "residual_weight", "terminal_weight")
         self.settings_ = {
             **self._stage.settings, "kinetic_weight": self._weight, "width": self._width(),
@@ -382,7 +385,9 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def _train(self, checkpoint: str | os.PathLike[str] | None, seconds: float) -> None:
         import jax
 
-        stage, velocities, histories, memory, stopped = self._stage, [], [], None, ""
+        stage, memory, stopped = self._stage, None, ""
+        velocities: list[Any] = []
+        histories: list[dict[str, np.ndarray]] = []
         extent = max(stage.settings["data_radius"], float(np.median(_lengths(stage.start, stage.target.points))))
         watch = Watch(lambda run: run.state.ends, np.asarray(stage.target.points).mean(axis=0), extent)
         settings = sorted((n, v) for n, v in self.get_params(deep=False).items() if n not in UNMARKED)
@@ -405,12 +410,16 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.n_steps_, self.stopped_ = len(self.history_["value"]), stopped
 
     def _conclude(self) -> None:
+        import jax.numpy as jnp
+
         from proxflow.velocities.paths import along
 
         stage = self._stage
         count = self.n_particles or len(stage.samples)
         start = self._start(count, self.seed_) if stage.given is None else stage.encode(stage.given)
-        found = along(self.velocities_, start, *self._steps(None, "euler")[:1], 4, noise=self.noise, key=jax_key(self.seed_))
+        found = along(
+            self.velocities_, start, *self._steps(None, "euler")[:1], 4, noise=self.noise, key=jax_key(self.seed_)
+        )
         ends = found[-1]
         if stage.given is None:
             self.particles_ = self._clipped(stage.decode(ends)).astype(self._dtype)
@@ -420,7 +429,7 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.trajectory_ = [(step, stage.decode(part[:_JUDGED])) for step, part in enumerate(found)]
         self.health_: Health = health_of(ends, stage.span.encode(stage.samples), self.stopped_, self.seed_)
         usual = int(self.time_steps)
-        judged = np.asarray(start)[: _JUDGED]
+        judged = jnp.asarray(start[:_JUDGED])
         self.optimality_: Optimality = optimality_of(
             self.velocities_, judged, weight=self._weight, radius=stage.settings["data_radius"],
             potential=self.potential_, steps=sorted({max(1, usual // 2), usual, 2 * usual, 8 * usual}),
@@ -500,7 +509,9 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if steps is None:
             return 2 * int(self.time_steps), solver
         if steps == "adaptive":
-            return (2 * int(self.time_steps), solver) if self.noise else (None, "tsit5" if solver == "euler" else solver)
+            return (
+                (2 * int(self.time_steps), solver) if self.noise else (None, "tsit5" if solver == "euler" else solver)
+            )
         check_positive(steps, "steps", integer=True)
         return int(steps), solver
 

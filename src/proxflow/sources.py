@@ -1,4 +1,4 @@
-"""Where particles start: a Gaussian matched to the data, a uniform box, logistic columns, N(0, I), or one's own points."""
+"""Where particles start: a Gaussian matched to the data, a box, logistic columns, N(0, I), or one's own points."""
 
 from __future__ import annotations
 

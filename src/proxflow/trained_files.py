@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from proxflow.flow_files import decoded, encoded, read_flow, span_arrays, span_from, write_flow
-from proxflow.training import Stage, set_stage
+from proxflow.training import Stage
 
 __all__ = ["potential_template", "read_trained", "write_trained"]
 
@@ -58,9 +58,7 @@ def read_trained(
             raise ValueError(f"it holds a {header['class']}")
         _restored(empty, header, arrays, restore)
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
-        raise ValueError(
-            f"{os.fspath(path)}: not a {type(empty).__name__} that can be read ({problem})."
-        ) from None
+        raise ValueError(f"{os.fspath(path)}: not a {type(empty).__name__} that can be read ({problem}).") from None
     return empty
 
 

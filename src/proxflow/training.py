@@ -31,7 +31,7 @@ import numpy as np
 from proxflow.checkpoints import Checkpoint, fingerprint, read_checkpoint
 from proxflow.defaults import radius
 from proxflow.divergences import Divergence
-from proxflow.entropies import Entropy, entropy
+from proxflow.entropies import entropy
 from proxflow.estimate import named_gamma
 from proxflow.evolution import Run, begin, evolve
 from proxflow.flows import Flow
@@ -59,8 +59,8 @@ UNMARKED = frozenset({"callbacks", "progress", "random_state", "n_particles", "b
 class Stage:
     """The pieces that a mover is trained among, all in the coordinates of the span.
 
-    samples (n, d) and given (m, d), or None, are the data as they came; start (l, k) some points of the source; centre (k,) their middle; scale the
-    root mean square along the widest direction of either.
+    samples (n, d) and given (m, d), or None, are the data as they came; start (l, k) some points of the source; centre
+    (k,) the middle of source and target; scale the root mean square along the widest direction of either.
     """
 
     samples: np.ndarray
@@ -170,13 +170,15 @@ def measure_of(points: np.ndarray, batch: int) -> Target:
 
 
 def train(
-    flow: Flow, stage: Stage, start: np.ndarray, key: jax.Array, *, steps: int, callbacks: Sequence[Callable[[Run], Any]],
-    progress: bool, checkpoint: str | os.PathLike[str] | None = None, seconds: float = 30.0, mark: Sequence[Any] = (),
+    flow: Flow, stage: Stage, start: np.ndarray, key: jax.Array, *, steps: int,
+    callbacks: Sequence[Callable[[Run], Any]], progress: bool,
+    checkpoint: str | os.PathLike[str] | None = None, seconds: float = 30.0, mark: Sequence[Any] = (),
     memory: Any = None,
 ) -> Run:  # fmt: skip
     """Train a mover and return the run; with a checkpoint, from where that stands.
 
-    start: points (m, k) like those the mover makes at first, from which the potential takes its units. mark: what makes this training another one, beside the data: its settings. memory: of the divergence, to begin with.
+    start: points (m, k) like those the mover makes at first, from which the potential takes its units. mark: what makes
+    this training another one, beside the data: its settings. memory: of the divergence, to begin with.
     """
     run = begin(flow, stage.divergence, start, stage.target, key)
     run.memory = run.memory if memory is None else memory
@@ -196,7 +198,6 @@ def train(
     for keeper in keepers:
         keeper.write_or_warn(run)
     return run
-
 
 
 def ended_whole(stopped: str) -> bool:

@@ -3,9 +3,9 @@
     moons       scikit-learn's make_moons with noise 0.05, minus (0.5, 0.2), times 4.2
     pinwheel    (r, w) = (1 + 0.3 N, 0.1 N) turned by a = 2πk/5 + exp(r)/4, times 1.4
 
-N is standard normal; each k below 5 comes as often as the others, as each moon does. They ask of a generator that starts from a Gaussian in R^d to
-find the plane as well as the law on it. Source: the cases of Gu, Katsoulakis, Rey-Bellet, Zhang on combined
-Wasserstein-1 and Wasserstein-2 proximals, arXiv 2407.11901 (2024).
+N is standard normal; each k below 5 comes as often as the others, as each moon does. They ask of a generator that
+starts from a Gaussian in R^d to find the plane as well as the law on it. Source: the cases of Gu, Katsoulakis,
+Rey-Bellet, Zhang on combined Wasserstein-1 and Wasserstein-2 proximals, arXiv 2407.11901 (2024).
 
 Bad at: standing for real data, whose manifolds bend and are not parallel to any axis.
 """

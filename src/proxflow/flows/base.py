@@ -55,9 +55,9 @@ class Report(NamedTuple):
 
 
 def refitted(drive: Drive, cloud: Array, memory: Any, times: int) -> tuple[Potential, Array, Any]:
-    """What the drive says after so many fits at one cloud, a batch whose accidents the potential should not learn:
+    """What the drive says after so many fits at one cloud, each against another draw of the target.
 
-    every fit is against another draw of the target.
+    Clouds that are batches have accidents, which a potential should not learn.
     """
     memory = jax.lax.fori_loop(0, times - 1, lambda k, m: drive(cloud, m, k)[2], memory)
     return drive(cloud, memory)
@@ -81,9 +81,7 @@ class Flow(eqx.Module):
         return jnp.all(jnp.isfinite(self.cloud(state)))
 
     @abc.abstractmethod
-    def step(
-        self, state: Any, drive: Drive, memory: Any, index: Array
-    ) -> tuple[Any, Any, Any, tuple[Potential, ...]]:
+    def step(self, state: Any, drive: Drive, memory: Any, index: Array) -> tuple[Any, Any, Any, tuple[Potential, ...]]:
         """Return the next state and memory, the report, and the potentials of the step's stages."""
 
 

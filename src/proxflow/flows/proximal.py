@@ -6,7 +6,7 @@
 
 Forward only: nothing is inverted, no determinant is taken. The gradient in v of the first term is that of E φ(x_T), φ
 the first variation. The optimum is a mean-field game (`optimality` measures by how much a velocity misses it): along
-its lines v is constant, so a term that fines changes of v along the way moves no optimum and makes lines straight, which
+its lines v is constant, so a term that fines changes of v on the way moves no optimum and makes lines straight, which
 is why the same samples come out at other step counts. Grids of times are drawn afresh
 at every step, so that none is learned.
 
@@ -27,13 +27,15 @@ from jax import Array
 from proxflow.flows.base import Drive, Flow, refitted
 from proxflow.gamma.base import Potential, gradients
 from proxflow.targets import Target
-from proxflow.velocities.base import Velocity, with_network
+from proxflow.velocities.base import PotentialVelocity, Velocity, with_network
 from proxflow.velocities.equations import hamilton_jacobi
 
 __all__ = ["Proximal", "ProximalReport", "ProximalState", "Pushed", "annealed", "push", "random_grid"]
 
 _FIRST_MOMENT = 0.9
-_LEAST_CUT = 0.15  # of a step: where a target is flat, speeds of points that are not quite there grow as the time left ends
+_LEAST_CUT = (
+    0.15  # of a step: where a target is flat, speeds of points that are not quite there grow as the time left ends
+)
 
 
 class ProximalReport(NamedTuple):
@@ -185,7 +187,7 @@ def push(
     unit = velocity.frame.scale / velocity.frame.duration
     key = jax.random.key(0) if key is None else key
 
-    def step(carry: tuple[Array, Array, Array], interval: tuple[Array, Array, Array]) -> tuple[Any, None]:
+    def step(carry: tuple[Array, Array, Array], interval: tuple[Array, ...]) -> tuple[Any, None]:
         points, before, total = carry
         time, size, weight, number = interval
         v = velocity(points, time)
@@ -193,7 +195,9 @@ def push(
         powers = squares if power == 2 else unit**2 * (squares / unit**2 + 1e-12) ** (power / 2)
         bent = weight * jnp.mean(jnp.sum((v - before) ** 2, axis=1))
         drawn = jax.random.fold_in(key, number)
-        missed = jnp.mean(hamilton_jacobi(velocity, points, time, noise, drawn) ** 2) if residual else 0.0
+        missed: Any = 0.0
+        if residual and isinstance(velocity, PotentialVelocity):
+            missed = jnp.mean(hamilton_jacobi(velocity, points, time, noise, drawn) ** 2)
         costs = jnp.stack([size * jnp.mean(powers) / power, bent, size * missed / unit**2])
         points += size * v
         if noise:
@@ -210,9 +214,10 @@ def push(
 
 
 def random_grid(key: Array, steps: int) -> Array:
-    """Times 0 to 1 of that many steps, in a third of the draws each: equal ones; half as many, the rest of no length;
+    """Times 0 to 1 of that many steps, by one of three rules.
 
-    equal ones but for the first and the last, cut at random, which see every time but the very end.
+    Equal steps; half as many, the rest without length; equal ones but for the first and the last, which are cut at
+    random, so that every time but the very end is seen.
     """
     if steps == 1:
         return jnp.asarray([0.0, 1.0])

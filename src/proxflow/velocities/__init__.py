@@ -1,4 +1,4 @@
-"""Velocity fields that are trained: their forms, networks, equations and paths; `base` says what all of them promise."""
+"""Velocity fields that are trained: forms, networks, equations, paths; `base` says what all of them promise."""
 
 from proxflow.velocities.base import Field, Frame, FreeVelocity, PotentialVelocity, Velocity
 

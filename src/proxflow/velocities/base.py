@@ -90,7 +90,7 @@ class PotentialVelocity(Velocity):
 
 
 def conjugate_exponent(power: float) -> float:
-    """q with 1/p + 1/q = 1."""
+    """Q with 1/p + 1/q = 1."""
     return power / (power - 1)
 
 

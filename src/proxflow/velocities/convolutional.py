@@ -1,10 +1,10 @@
 """Fields on images: what neighbouring pixels do together, at three resolutions.
 
-    (h, w, c) -> fold by 2 -> convolve 3 x 3 -> fold by 2 -> convolve -> dense -> unfold, beside what came down -> (h, w, c)
+    (h, w, c) -> fold -> convolve 3 x 3 -> fold -> convolve -> dense -> unfold, beside what came down -> (h, w, c)
 
 Folding takes every 2 x 2 pixels to one place of four times the channels, unfolding is its inverse: nothing is lost, and
 no convolution has a stride. Time enters as one more channel. A potential ends at the bottom in one number; a velocity
-comes up again (Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015). Convolutions are sums over nine shifts, matrix products
+comes up again (Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015). Convolutions are sums over nine shifts: products
 that can be differentiated any number of times in either direction.
 
 Bad at: tables. Images whose sides are no multiples of four, which are padded with zeros.

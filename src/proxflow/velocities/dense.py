@@ -3,13 +3,13 @@
     w(z, τ) = N(P z, τ) + G(z, τ),      N = W_k tanh(... tanh(W_1 (z, τ) + b_1) ...) + b_k
     ∇G(z, τ) = m_1 - m_0 + (M - I) ((1 - τ) I + τ M)⁻¹ (z - (1 - τ) m_0 - τ m_1)
 
-∇G is the optimal flow from a Gaussian of the source's moments to the proximal of the target's: for small λ, all the way (M = Σ_0^-½ (Σ_0^½ Σ_1 Σ_0^½)^½ Σ_0^-½,
-McCann 1997, "A convexity principle for interacting gases"). It is computed, not trained: training begins there, so mass
-far away, of another spread, or off the plane that the target lies in arrives at once, and N bends the rest. Lines
-that end in a plane have v = -z / (1 - τ) across it, whose growth in time no smooth network follows. P = min(M, I) shrinks
-what N sees, and by its gradient what it does, to what is left of each direction at the end: across a plane, nothing.
-A quadratic potential beside a network: Onken, Fung, Li, Ruthotto, "OT-Flow", AAAI 2021; taking it from the moments
-and P are ours.
+∇G is the optimal flow from a Gaussian of the source's moments to the proximal of the target's: for small λ, all the way
+(M = Σ_0^-½ (Σ_0^½ Σ_1 Σ_0^½)^½ Σ_0^-½, McCann 1997, "A convexity principle for interacting gases"). It is computed, not
+trained: training begins there, so mass far away, of another spread, or off the plane that the target lies in arrives at
+once, and N bends the rest. Lines that end in a plane have v = -z / (1 - τ) across it, whose growth in time no smooth
+network follows. P = min(M, I) shrinks what N sees, and by its gradient what it does, to what is left of each direction
+at the end: across a plane, nothing. A quadratic potential beside a network: Onken, Fung, Li, Ruthotto, "OT-Flow", AAAI
+2021; taking it from the moments and P are ours.
 
 Bad at: pictures, see `convolutional`; mass that must be cut apart, for which tanh has to grow steep. Beyond 256 columns
 M sees each column by itself.
@@ -18,6 +18,7 @@ M sees each column by itself.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import equinox as eqx
 import jax
@@ -35,7 +36,7 @@ _FIRST, _LAST = 0.5, 0.1  # what the first layer makes of typical inputs, and th
 
 
 class GaussianFlow(eqx.Module):
-    """G: directions V (d, d), or None for the axes, ratios of spread along them (d,), and means before and after (d,)."""
+    """G: directions V (d, d), or None for the axes, ratios of spread along them (d,), means before and after (d,)."""
 
     directions: Array | None
     ratios: Array
@@ -93,13 +94,11 @@ class DenseField(Field):
         return fixed.left(heights.T) + fixed.slope(z, tau)
 
 
-def gaussian_flow(
-    start: np.ndarray, goal: np.ndarray, *, weight: float = 0.0, reach: float = math.inf
-) -> GaussianFlow:
+def gaussian_flow(start: np.ndarray, goal: np.ndarray, *, weight: float = 0.0, reach: float = math.inf) -> GaussianFlow:
     """G from the moments of a standardised cloud (m, d) to those of another, (n, d), or to their proximal on the way.
 
-    weight: λ / T in these units; the proximal is that of KL between Gaussians along each direction of M. reach: how far it
-    pays to go where the target has no extent, L / λ.
+    weight: λ / T in these units; the proximal is that of KL between Gaussians along each direction of M. reach: how far
+    it pays to go where the target has no extent, L / λ.
     """
     before, after = start.mean(axis=0), goal.mean(axis=0)
     if start.shape[1] > _FULL:
@@ -113,7 +112,9 @@ def gaussian_flow(
     pull = precision + weight
     # s solves  s / τ² - 1 / s + λ (s - s_0) = 0
     arrived = np.where(
-        flat, np.maximum(old - reach, 0.0), (weight * old + np.sqrt((weight * old) ** 2 + 4 * pull)) / (2 * pull + 1e-30)
+        flat,
+        np.maximum(old - reach, 0.0),
+        (weight * old + np.sqrt((weight * old) ** 2 + 4 * pull)) / (2 * pull + 1e-30),
     )
     shift = shift * np.where(flat, 1.0, precision / np.where(flat, 1.0, pull))
     shift *= min(1.0, reach / max(float(np.linalg.norm(shift)), 1e-30))
@@ -153,14 +154,13 @@ def dense_field(
 ) -> DenseField:
     """A network of random weights, whose last layer hardly speaks yet, beside this G.
 
-    reach: the root mean square of |P z| on the data; None for that of independent columns. Weights are drawn by NumPy, for compiling it would take longer than drawing.
+    reach: the root mean square of |P z| on the data; None for that of independent columns. Weights are drawn by NumPy,
+    for compiling that would take longer than drawing.
     """
     features = len(gaussian.ratios)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)))
     sizes = [features + 1] + [width] * depth + [1 if scalar else features]
-    weights = [
-        rng.normal(size=(after, before)) / np.sqrt(before) for before, after in zip(sizes[:-1], sizes[1:], strict=True)
-    ]
+    weights = [rng.normal(size=(after, before)) / np.sqrt(before) for before, after in pairwise(sizes)]
     weights[0] *= _FIRST * np.sqrt(features + 1) / (np.sqrt(features) if reach is None else max(reach, 1e-6))
     weights[0][:, -1] = _FIRST * rng.normal(size=width)  # times are of order one
     weights[-1] *= _LAST

@@ -3,8 +3,8 @@
     potential form    ∂u/∂t - (c²/q) |∇u/c|^q + (σ²/2) Δu = 0,    u = U/λ        (Hamilton-Jacobi)
     any form, σ = 0   ∂v/∂t + (v·∇) v = 0                                        (v is constant along its lines)
 
-c = s/T is the unit of speed, 1 for p = q = 2: there the middle term is |∇u|²/2. u is known up to a function of time alone,
-so a residual counts less its mean over the cloud. Sources: the mean-field game of Gu, Katsoulakis, Rey-Bellet,
+c = s/T is the unit of speed; for p = q = 2 the middle term is |∇u|²/2. u is known up to a function of time alone, so a
+residual counts less its mean over the cloud. Sources: the mean-field game of Gu, Katsoulakis, Rey-Bellet,
 Zhang (2024); with v = -∇u the sign before |∇u|² is minus, as along straight lines ∇u must stay what it is.
 
 Bad at: the Laplacian in many dimensions, where it is estimated from random directions (Hutchinson 1989).

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,8 +27,8 @@ _BLOCK, _SMALLEST = 8192, 64  # points at a time: few shapes to compile, little 
 
 
 def carried(
-    blocks: Sequence[Velocity], points: Array, steps: int | None, *, solver: str = "euler", backwards: bool = False,
-    noise: float = 0.0, key: Array | None = None,
+    blocks: Sequence[Velocity], points: Array | np.ndarray, steps: int | None, *, solver: str = "euler",
+    backwards: bool = False, noise: float = 0.0, key: Array | None = None,
 ) -> np.ndarray:  # fmt: skip
     """End points of points (n, k): so many equal steps per block, or adaptive ones if steps is None.
 
@@ -42,7 +41,7 @@ def carried(
 
 
 def along(
-    blocks: Sequence[Velocity], points: Array, steps: int | None, looks: int, *, solver: str = "euler",
+    blocks: Sequence[Velocity], points: Array | np.ndarray, steps: int | None, looks: int, *, solver: str = "euler",
     backwards: bool = False, noise: float = 0.0, key: Array | None = None,
 ) -> np.ndarray:  # fmt: skip
     """Positions at `looks` equally spaced times of each block, the start first: shape (1 + blocks · looks, n, k)."""
@@ -71,7 +70,7 @@ def along(
     return np.concatenate(parts, axis=1)
 
 
-@partial(eqx.filter_jit)
+@partial(jax.jit, static_argnames=("looks", "solver", "backwards", "adaptive"))
 def _solve(
     velocity: Velocity, start: Array, steps: Any, *, looks: int, solver: str, backwards: bool, adaptive: bool
 ) -> Array:
@@ -83,7 +82,7 @@ def _solve(
     if adaptive:
         controller = diffrax.PIDController(rtol=_TOLERANCE, atol=_TOLERANCE * velocity.frame.scale)
     found = diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda t, y, _: velocity(y, t)), getattr(diffrax, SOLVERS[solver])(), first, last,
+        diffrax.ODETerm(lambda t, y, _: velocity(y, jnp.asarray(t))), getattr(diffrax, SOLVERS[solver])(), first, last,
         None if adaptive else (last - first) / steps, start,
         saveat=diffrax.SaveAt(ts=jnp.linspace(first, last, looks + 1)[1:]), stepsize_controller=controller,
         max_steps=None, throw=False,
@@ -91,7 +90,7 @@ def _solve(
     return found.ys
 
 
-@partial(eqx.filter_jit)
+@partial(jax.jit, static_argnames=("looks",))
 def _diffuse(velocity: Velocity, start: Array, steps: Any, noise: Any, key: Array, *, looks: int) -> Array:
     """Euler and Maruyama's steps of dx = v dt + σ dW, which no adaptive solver takes as it is."""
     size = velocity.frame.duration / steps
@@ -102,7 +101,7 @@ def _diffuse(velocity: Velocity, start: Array, steps: Any, noise: Any, key: Arra
 
     def look(points: Array, index: Array) -> tuple[Array, Array]:
         between = [jnp.round(steps * (index + shift) / looks).astype(jnp.int32) for shift in (0, 1)]
-        points = jax.lax.fori_loop(*between, step, points)
+        points = jax.lax.fori_loop(between[0], between[1], step, points)
         return points, points
 
     return jax.lax.scan(look, start, jnp.arange(looks))[1]
