@@ -121,9 +121,9 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Examples
     --------
-    >>> from sklearn.datasets import make_moons
+    >>> import numpy as np
     >>> from proxflow import ProximalFlow
-    >>> target, _ = make_moons(500, noise=0.05, random_state=0)
+    >>> target = np.random.default_rng(0).uniform(size=(500, 2))
     >>> flow = ProximalFlow(steps=20, random_state=0).fit(target)  # some thousand for a good one
     >>> flow.sample(100).shape, flow.sample(100, steps=64).shape
     ((100, 2), (100, 2))
