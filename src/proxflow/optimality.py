@@ -110,11 +110,13 @@ def _along(velocity: Velocity, start: Array) -> tuple[Array, dict[str, Array]]:
 
 @jax.jit
 def ends_after(velocity: Velocity, start: Array, steps: Any) -> Array:
-    """End points after so many equal Euler steps; the number is not compiled in."""
+    """End points after so many equal steps of Heun's, as in sampling; the number is not compiled in."""
     size = velocity.frame.duration / steps
 
     def step(number: Array, points: Array) -> Array:
-        return points + size * velocity(points, number * size)
+        first = velocity(points, number * size)
+        second = velocity(points + size * first, (number + 1) * size)
+        return points + 0.5 * size * (first + second)
 
     return jax.lax.fori_loop(0, steps, step, start)
 
@@ -163,8 +165,10 @@ def optimality_of(
             }
         )
         points = ends
-    fine = points
-    apart = {}
+    end, apart = points, {}
+    fine = start
+    for velocity in blocks:
+        fine = ends_after(velocity, fine, np.int32(_FINE))
     for count in steps:
         points = start
         for velocity in blocks:
@@ -172,7 +176,7 @@ def optimality_of(
         apart[count] = float(jnp.sqrt(jnp.mean(jnp.sum((points - fine) ** 2, axis=1)))) / radius
     mismatch = None
     if potential is not None and weight > 0:
-        missed, size = _mismatch(blocks[-1], potential, fine, weight)
+        missed, size = _mismatch(blocks[-1], potential, end, weight)
         mismatch = float(np.sqrt(missed / max(float(size), _TINY)))
     residuals = [part["missed"] for part in found]
     return Optimality(

@@ -153,7 +153,7 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         time_steps: int = 4,
         source: str = "gaussian",
         n_particles: int | None = None,
-        steps: int = 10_000,
+        steps: int = 12_000,
         batch_size: int = 256,
         width: int | None = None,
         depth: int = 3,
@@ -235,7 +235,7 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def sample(
         self, n: int = 1, random_state: int | np.random.RandomState | None = None, *, steps: int | str | None = None,
-        solver: str = "euler",
+        solver: str = "heun",
     ) -> np.ndarray:  # fmt: skip
         """Return n new samples, shape (n, d), from fresh source points.
 
@@ -246,7 +246,7 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         random_state
             Seed of the source points. None: fixed by the fit's seed, so that a call repeats itself.
         steps
-            Per block. None: twice those of training. "adaptive": as many as Tsit5 needs for an error of 1e-4.
+            Per block. None: as many as in training. "adaptive": as many as Tsit5 needs for an error of 1e-4.
         solver
             "euler", "heun", "tsit5", "dopri5" or "dopri8".
 
@@ -261,11 +261,11 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         ends = self._carry(start, steps, solver)
         return self._clipped(self._stage.decode(ends)).astype(self._dtype)
 
-    def transform(self, points: Any, *, steps: int | str | None = None, solver: str = "euler") -> np.ndarray:
+    def transform(self, points: Any, *, steps: int | str | None = None, solver: str = "heun") -> np.ndarray:
         """Carry points of the source, shape (k, d), along the flow; each image depends on its own point only."""
         return self._moved(points, steps, solver, backwards=False)
 
-    def inverse(self, points: Any, *, steps: int | str | None = "adaptive", solver: str = "euler") -> np.ndarray:
+    def inverse(self, points: Any, *, steps: int | str | None = "adaptive", solver: str = "heun") -> np.ndarray:
         """Carry points of the target back to the source, shape (k, d): the flow integrated backwards.
 
         What the flow presses flat (onto a plane) does not come back.
@@ -280,7 +280,7 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self._moved(points, steps, solver, backwards=True)
 
     def trajectory(
-        self, points: Any = None, *, n: int = 200, looks: int = 8, steps: int | str | None = None, solver: str = "euler"
+        self, points: Any = None, *, n: int = 200, looks: int = 8, steps: int | str | None = None, solver: str = "heun"
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return times (l,) and positions (l, k, d) of points on their way, or of n fresh ones; looks per block."""
         from proxflow.velocities.paths import along
@@ -417,8 +417,9 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         stage = self._stage
         count = self.n_particles or len(stage.samples)
         start = self._start(count, self.seed_) if stage.given is None else stage.encode(stage.given)
+        steps, solver = self._steps(None, "heun")
         found = along(
-            self.velocities_, start, *self._steps(None, "euler")[:1], 4, noise=self.noise, key=jax_key(self.seed_)
+            self.velocities_, start, steps, 4, solver=solver, noise=float(self.noise), key=jax_key(self.seed_)
         )
         ends = found[-1]
         if stage.given is None:
@@ -505,13 +506,12 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return stage.encode(stage.given[rows])
 
     def _steps(self, steps: int | str | None, solver: str) -> tuple[int | None, str]:
-        """How many steps, None for adaptive ones, and the solver."""
-        if steps is None:
-            return 2 * int(self.time_steps), solver
+        """How many steps, None for adaptive ones, and the solver; noisy paths know Euler's only."""
+        solver = "euler" if self.noise and solver == "heun" else solver
+        if steps is None or (self.noise and steps == "adaptive"):
+            return (2 if self.noise else 1) * int(self.time_steps), solver
         if steps == "adaptive":
-            return (
-                (2 * int(self.time_steps), solver) if self.noise else (None, "tsit5" if solver == "euler" else solver)
-            )
+            return None, "tsit5" if solver in ("euler", "heun") else solver
         check_positive(steps, "steps", integer=True)
         return int(steps), solver
 
