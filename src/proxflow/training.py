@@ -94,7 +94,8 @@ def check_training(p: Mapping[str, Any]) -> None:
     for name in ("n_particles", "width"):
         if p[name] is not None:
             check_positive(p[name], name, integer=True)
-    check_positive(p["learning_rate"], "learning_rate")
+    if p["learning_rate"] is not None:
+        check_positive(p["learning_rate"], "learning_rate")
     if p["L"] is not None and not (isinstance(p["L"], float) and math.isinf(p["L"]) and p["L"] > 0):
         check_slope(p["L"])
     gamma = named_gamma(p["gamma"], p["L"] or 1.0, 1)
