@@ -204,6 +204,13 @@ def test_choosing_explains_every_setting_of_the_estimator():
     assert [name for name in ParticleTransport().get_params() if f"`{name}" not in text] == []
 
 
+def test_choosing_explains_every_setting_of_a_proximal_flow():
+    from proxflow import ProximalFlow
+
+    text = (ROOT / "docs/choosing.md").read_text(encoding="utf-8").split("## Proximal flows")[1].split("\n## ")[0]
+    assert [name for name in ProximalFlow().get_params() if f"`{name}" not in text] == []
+
+
 def test_choosing_explains_every_setting_of_a_generator():
     from proxflow import GammaGAN
 

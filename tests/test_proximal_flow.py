@@ -82,7 +82,8 @@ class TestKnownAnswers:
 
     def test_straight_lines_and_equations_where_training_ends(self):
         source = RNG.normal(size=(500, 2))
-        flow = ProximalFlow(L=5.0, steps=800, width=32, depth=2, learning_rate=5e-3, random_state=0).fit(MOONS * 3, source)
+        flow = ProximalFlow(L=5.0, steps=800, width=32, depth=2, learning_rate=5e-3, random_state=0)
+        flow.fit(MOONS * 3, source)
         told = flow.optimality_
         assert told.straightness < 0.05
         assert told.kinetic == pytest.approx(flow.history_["kinetic"][-50:].mean(), rel=0.2)
