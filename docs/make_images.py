@@ -90,12 +90,13 @@ def large(folder: Path) -> None:
 
 
 def kept(folder: Path) -> None:
-    """Draw points of a kept flow, digits by their labels, and how new samples become copies."""
+    """Draw points of a kept flow, digits by their labels, copies, and a flow at several step counts."""
     examples = Path(__file__).parents[1] / "examples"
     for name, picture in (
         ("keep_a_flow", "kept.png"),
         ("labelled_samples", "labels.png"),
         ("memorisation", "memorisation.png"),
+        ("flow_to_sample_from", "proximal.png"),
     ):
         subprocess.run([sys.executable, str(examples / f"{name}.py"), "--out", str(folder / picture)], check=True)
 

@@ -123,6 +123,20 @@ class TestSampling:
         with pytest.raises(ValueError, match="feature names"):
             flow.transform(frame[["b", "a"]])
 
+    def test_a_source_frame_is_read_by_the_names_of_its_columns(self):
+        frame = pd.DataFrame(MOONS, columns=["a", "b"])
+        there, same = fitted(frame, frame + 1.0), fitted(frame, (frame + 1.0)[["b", "a"]])
+        assert np.array_equal(there.particles_, same.particles_)
+        with pytest.raises(ValueError, match="the target and the source have different columns"):
+            fitted(frame, frame.rename(columns={"b": "c"}))
+
+    def test_a_trajectory_begins_at_its_points_and_ends_inside_the_bounds(self):
+        flat = np.column_stack([MOONS[:, 0], np.full(len(MOONS), 3.0)])
+        assert fitted(flat).trajectory([[0.0, 5.0]])[1][[0, -1], 0, 1] == pytest.approx([5.0, 5.0], abs=1e-3)
+        bounded = fitted(bounds=(-1.2, 2.2))
+        assert bounded.trajectory(n=500)[1][-1].min() >= -1.2
+        assert bounded.trajectory_[-1][1].min() >= -1.2
+
     def test_a_given_source_is_mapped_row_by_row(self):
         source = MOONS[::2] + np.array([5.0, 0.0])
         flow = fitted(given=source)
@@ -191,6 +205,8 @@ class TestBadInput:
             ({"residual_weight": 1.0, "form": "free"}, "needs form='potential'"),
             ({"gamma": "exact"}, "cannot wait"),
             ({"f": "kl2"}, "kl"),
+            ({"f": "ipm", "L": math.inf}, "give a finite L"),
+            ({"reverse": "yes"}, "reverse must be True or False"),
             ({"network": "convolutional"}, "square grey images, but there are 2"),
         ],
     )
@@ -205,6 +221,7 @@ class TestBadInput:
             (MOONS[:1], None, "at least 2"),
             (MOONS, MOONS[:, :1], "features|columns"),
             (MOONS[:0], None, "no samples"),
+            (np.ones((9, 2)), None, "every row of the target is the same"),
         ],
     )
     def test_samples(self, target, source, words):
@@ -289,6 +306,7 @@ class TestHealth:
         assert "Modes are missing" in told.sentence()
         assert health_of(make_moons(300, noise=0.05, random_state=1)[0], MOONS, "", 0).ok
         assert not health_of(np.full((300, 2), np.nan), MOONS, "", 0).ok
+        assert "too wide" in health_of(3 * MOONS, MOONS, "", 0).sentence()
 
     def test_a_rising_divergence_is_seen(self):
         class Run:

@@ -31,6 +31,7 @@ from proxflow.validation import (
     check_same_width,
     check_two_dimensional,
     column_names,
+    in_order_of,
     seed_from,
 )
 
@@ -439,7 +440,10 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         else:  # what the defaults are chosen from
             samples = large.distinct(min(len(large), _LOOKED_AT), np.random.default_rng(0))
             self._read(samples, "target", reset=True)
-        given = None if source is None else check_cloud(source, "source", columns=column_names(source), minimum=1)
+        given = None
+        if source is not None:
+            ordered = in_order_of(target, source, ("the target", "the source"))
+            given = check_cloud(ordered, "source", columns=column_names(ordered), minimum=1)
         if given is not None:
             check_same_width(samples, given, "the target", "the source")
         self.seed_ = seed_from(self.random_state)

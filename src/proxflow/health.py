@@ -3,6 +3,7 @@
     diverged    the mover's batch is far out: its distance from the target's centre is over ten times what source and
                 target have, or the divergence of the last hundred steps is over three times the largest of the first
     collapsed   new samples lie closer together than the target's do, or come near too few of them
+    too wide    they have over twice the target's variance
 
 Two-player training has no value that falls and proves success, so nobody should have to read a loss: a run that breaks
 is stopped and says so, one that ends without its modes is told in words. Bad at: a mode of less than a few samples.
@@ -22,7 +23,7 @@ __all__ = ["Health", "Watch", "health_of"]
 
 _FAR = 10.0
 _RECENT, _RISE = 100, 3.0
-_MISSING, _NARROW = 0.6, 0.5  # of the coverage and of the variance that real samples have
+_MISSING, _NARROW, _WIDE = 0.6, 0.5, 2.0  # of the coverage and of the variance that real samples have
 _MOST = 2000
 
 
@@ -66,7 +67,7 @@ class Health:
     @property
     def ok(self) -> bool:
         """Whether nothing went wrong that is looked for."""
-        return not self.stopped and self.covered >= _MISSING and self.spread >= _NARROW
+        return not self.stopped and self.covered >= _MISSING and _NARROW <= self.spread <= _WIDE
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, as plain values."""
@@ -76,6 +77,11 @@ class Health:
         """What went wrong, with a way out, or that nothing did."""
         if "diverged" in self.stopped or "non-finite" in self.stopped:
             return f"Training {self.stopped}. Try a smaller learning_rate, a finite L, or more updates per step."
+        if self.spread > _WIDE:
+            return (
+                f"New samples are spread too wide: {self.spread:.3g} times the target's variance. Train longer, or with a"
+                " smaller learning_rate."
+            )
         if self.covered < _MISSING or self.spread < _NARROW:
             return (
                 f"Modes are missing: new samples come near {self.covered:.0%} of what real ones come near, with"

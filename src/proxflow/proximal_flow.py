@@ -32,6 +32,7 @@ from proxflow.validation import (
     check_same_width,
     check_two_dimensional,
     column_names,
+    in_order_of,
     seed_from,
 )
 
@@ -224,7 +225,10 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         self.check_settings()
         samples = self._read(target, "target", reset=True)
-        given = None if source is None else check_cloud(source, "source", columns=column_names(source), minimum=2)
+        given = None
+        if source is not None:
+            ordered = in_order_of(target, source, ("the target", "the source"))
+            given = check_cloud(ordered, "source", columns=column_names(ordered), minimum=2)
         if given is not None:
             check_same_width(samples, given, "the target", "the source")
         self.seed_ = seed_from(self.random_state)
@@ -291,14 +295,17 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_positive(looks, "looks", integer=True)
         check_positive(n, "n", integer=True)
         start = self._start(int(n), (self.seed_ + 1) % 2**32)
+        first = self._stage.decode(start)
         if points is not None:
-            start = self._stage.encode(self._read(points, "points", reset=False, minimum=1))
+            first = self._read(points, "points", reset=False, minimum=1)
+            start = self._stage.encode(first)
         count, chosen = self._steps(steps, solver)
         found = along(
             self.velocities_, start, count, looks, solver=chosen, noise=self.noise, key=jax_key(self.seed_ + 1)
         )
-        shape = (*found.shape[:2], self.n_features_in_)
-        places = self._stage.decode(found.reshape(-1, found.shape[2])).reshape(shape)
+        inside = np.asarray(start, np.float64)
+        places = np.stack([self._stage.span.carry(first, inside, part.astype(np.float64)) for part in found])
+        places[-1] = self._clipped(places[-1])
         return np.linspace(0, self.blocks * self.duration, len(found)), places
 
     # ------------------------------------------------------------------ training
@@ -337,7 +344,8 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         own: tuple[str, ...] = ("form", "network", "blocks", "duration", "noise", "power", "time_steps", "depth")
         own += ("straightening", "residual_weight", "terminal_weight")
         self.settings_ = {
-            **self._stage.settings, "kinetic_weight": self._weight, "learning_rate": self._rate(), "width": self._width(),
+            **self._stage.settings, "kinetic_weight": self._weight, "learning_rate": self._rate(),
+            "width": self._width(),
             **{name: getattr(self, name) for name in own},
         }  # fmt: skip
 
@@ -435,7 +443,8 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         else:
             carried = stage.span.carry(stage.given, np.asarray(start, np.float64), ends.astype(np.float64))
             self.particles_ = self._clipped(carried).astype(self._dtype)
-        self.trajectory_ = [(step, stage.decode(part[:_JUDGED])) for step, part in enumerate(found)]
+        self.trajectory_ = [(step, stage.decode(part[:_JUDGED])) for step, part in enumerate(found[:-1])]
+        self.trajectory_.append((len(found) - 1, np.asarray(self.particles_[:_JUDGED], np.float64)))
         self.health_: Health = health_of(ends, stage.span.encode(stage.samples), self.stopped_, self.seed_)
         usual = int(self.time_steps)
         judged = jnp.asarray(start[:_JUDGED])
@@ -520,6 +529,8 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return (2 if self.noise else 1) * int(self.time_steps), solver
         if steps == "adaptive":
             return None, "tsit5" if solver in ("euler", "heun") else solver
+        if isinstance(steps, str):
+            raise ValueError(f"steps must be a positive whole number, 'adaptive' or None, got {steps!r}.")
         check_positive(steps, "steps", integer=True)
         return int(steps), solver
 

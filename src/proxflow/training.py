@@ -31,7 +31,7 @@ import numpy as np
 from proxflow.checkpoints import Checkpoint, fingerprint, read_checkpoint
 from proxflow.defaults import radius
 from proxflow.divergences import Divergence
-from proxflow.entropies import entropy
+from proxflow.entropies import IPM, entropy
 from proxflow.estimate import named_gamma
 from proxflow.evolution import Run, begin, evolve
 from proxflow.flows import Flow
@@ -96,6 +96,10 @@ def check_training(p: Mapping[str, Any]) -> None:
             check_positive(p[name], name, integer=True)
     if p["learning_rate"] is not None:
         check_positive(p["learning_rate"], "learning_rate")
+    if not isinstance(p["reverse"], (bool, np.bool_)):
+        raise ValueError(f"reverse must be True or False, got {p['reverse']!r}.")
+    if isinstance(entropy(p["f"], p["alpha"]), IPM) and p["L"] is not None and math.isinf(p["L"]):
+        raise ValueError("f='ipm' without a Lipschitz bound is infinite: give a finite L.")
     if p["L"] is not None and not (isinstance(p["L"], float) and math.isinf(p["L"]) and p["L"] > 0):
         check_slope(p["L"])
     gamma = named_gamma(p["gamma"], p["L"] or 1.0, 1)
@@ -115,6 +119,8 @@ def set_stage(
     coordinates that are known already. group: moves that the potentials are to be blind to.
     """
     check_inside(samples, p["bounds"])
+    if given is None and not np.ptp(samples, axis=0).any():
+        raise ValueError("every row of the target is the same: there is nothing to learn from it.")
     if span is None:
         # New samples are to lie where the source does, too: N(0, I) fills all of space.
         drawn = source is None and given is None

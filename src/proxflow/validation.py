@@ -191,7 +191,7 @@ def column_names(points: Any) -> list[str] | None:
     return None if columns is None else [str(c) for c in columns]
 
 
-def in_order_of(x: Any, y: Any) -> Any:
+def in_order_of(x: Any, y: Any, names: tuple[str, str] = ("x", "y")) -> Any:
     """Return y with its columns in x's order if both are frames; ValueError if they are named differently."""
     first, second = column_names(x), column_names(y)
     if first is None or second is None or first == second:
@@ -201,5 +201,7 @@ def in_order_of(x: Any, y: Any) -> Any:
         return y
     if sorted(first) != sorted(second):
         odd = sorted(set(first) ^ set(second))[:5]
-        raise ValueError(f"x and y have different columns (such as {', '.join(map(repr, odd))}). Rename or choose.")
+        raise ValueError(
+            f"{names[0]} and {names[1]} have different columns (such as {', '.join(map(repr, odd))}). Rename or choose."
+        )
     return y.iloc[:, [second.index(name) for name in first]]

@@ -207,5 +207,5 @@ def transport(
 
 
 def _check_kept(megabytes: float | None) -> None:
-    if megabytes is not None and megabytes <= 0:
+    if megabytes is not None and not megabytes > 0:
         raise ValueError(f"--keep-flow must be a positive number of megabytes, got {megabytes:g}.")
