@@ -79,8 +79,8 @@ class Health:
             return f"Training {self.stopped}. Try a smaller learning_rate, a finite L, or more updates per step."
         if self.spread > _WIDE:
             return (
-                f"New samples are spread too wide: {self.spread:.3g} times the target's variance. Train longer, or with a"
-                " smaller learning_rate."
+                f"New samples are spread too wide: {self.spread:.3g} times the target's variance. Train longer, or"
+                " with a smaller learning_rate."
             )
         if self.covered < _MISSING or self.spread < _NARROW:
             return (
