@@ -56,7 +56,8 @@ class GaussianFlow(eqx.Module):
 
     def left(self, z: Array) -> Array:
         """P z: every direction shrunk to what is left of it at the end."""
-        shares = jnp.minimum(self.ratios, 1.0)
+        # Nothing at all of a flat one: the least push there is as large as the time left is short.
+        shares = jnp.where(self.ratios > 1.01 * _LEAST, jnp.minimum(self.ratios, 1.0), 0.0)
         return z * shares if self.directions is None else ((z @ self.directions) * shares) @ self.directions.T
 
     def _along(self, z: Array, tau: Array) -> tuple[Array, Array]:
