@@ -134,3 +134,14 @@ def iteration(steps: int = 1000) -> str:
         rows.append([form, f"{each:.2f}", "12", f"{12 / each:.1f}"])
     said = "5 + 1 updates, batch 200, velocity 5 x 48, potential 3 x 48, d = 12, four Euler steps a path."
     return said + "\n\n" + table(["form", "ms per training step", "published script", "times as fast"], rows)
+
+
+def off_plane(steps: int = 1500) -> str:
+    """Root mean square distance from the plane after a short training, at several step counts."""
+    rows = []
+    for kind in PLANES:
+        for d in DIMENSIONS[1:]:
+            flow, _ = fitted(kind, d, steps=steps)
+            ends = [flow.transform(noise_of(d, 0), steps=n)[:, 2:] for n in (2, 4, 8, 32)]
+            rows.append([f"{kind}, d = {d}", *(f"{np.sqrt(np.mean(np.sum(e**2, axis=1))):.4f}" for e in ends)])
+    return table(["set", "2 steps", "4", "8", "32"], rows)

@@ -71,6 +71,7 @@ SECTIONS = [
     ("Heavy tails: keystrokes", tails, tails.keystrokes),
     ("Sets of low dimension", sets, sets.main),
     ("Proximal flows: sets on a plane", planes, planes.main),
+    ("Proximal flows: off the plane", planes, planes.off_plane),
     ("Proximal flows: both proximals, one, none", planes, planes.switches),
     ("Proximal flows: time per training step", planes, planes.iteration),
     ("Proximal flows: MNIST in pixels", pixels, pixels.main),

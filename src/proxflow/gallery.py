@@ -187,7 +187,8 @@ def _figures(result: RunResult, target: Data, source: Data | None, folder: RunFo
         keep(
             "training_curves.png",
             plots.training_curves(transport.history_, lipschitz=transport.settings_["L"]),
-            "The training: it is at its end when the curves have settled, not when one has fallen.",
+            "The training. A potential that is not yet fitted gives values below the divergence, also negative ones;"
+            " and the falling learning rate settles every curve: judge the samples, not these.",
             "Curves of the training",
         )
     elif transport.n_steps_:

@@ -23,6 +23,7 @@ __all__ = ["Health", "Watch", "health_of"]
 
 _FAR = 10.0
 _RECENT, _RISE = 100, 3.0
+_COVERED, _UNLIKE = 0.9, 0.25  # sound: of the coverage, and at most so far from the variance, as a logarithm
 _MISSING, _NARROW, _WIDE = 0.6, 0.5, 2.0  # of the coverage and of the variance that real samples have
 _MOST = 2000
 
@@ -87,10 +88,11 @@ class Health:
                 f"Modes are missing: new samples come near {self.covered:.0%} of what real ones come near, with"
                 f" {self.spread:.2f} of the variance. Train longer, with more updates per step, or a larger batch."
             )
-        return (
-            f"Trained soundly: new samples come near {self.covered:.0%} of what real ones come near, with"
-            f" {self.spread:.2f} of the variance."
-        )
+        found = f"new samples come near {min(self.covered, 1.0):.0%} of what real ones come near, with"
+        found += f" {self.spread:.2f} of the variance."
+        if self.covered < _COVERED or abs(np.log(max(self.spread, 1e-9))) > _UNLIKE:
+            return f"Not finished, or too few samples to learn from: {found} More steps may help."
+        return f"Trained soundly: {found}"
 
 
 def health_of(new: np.ndarray, samples: np.ndarray, stopped: str, seed: int) -> Health:

@@ -32,7 +32,7 @@ from proxflow.velocities.equations import acceleration, hamilton_jacobi
 __all__ = ["Optimality", "optimality_of"]
 
 _TINY = float(np.finfo(np.float32).tiny)
-_FINE = 32  # steps of the paths that are judged
+_FINE, _FINEST = 32, 128  # steps of the paths that are judged, and of those that end points are compared with
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,16 @@ class Optimality:
             ("kinetic energy", self.kinetic, "∫ E|v|² / 2: what the way costs, before λ"),
             ("straightness", self.straightness, "share of |v|² that is not along a straight line at constant speed"),
             ("acceleration", self.acceleration, "how fast v changes along its lines, over |v| / T"),
-            ("Hamilton-Jacobi residual", self.hamilton_jacobi, "over |v|² / 2; 0 for an optimal potential"),
-            ("terminal mismatch", self.terminal_mismatch, "|λ v + ∇φ| at the end, over λ |v|"),
+            (
+                "Hamilton-Jacobi residual",
+                self.hamilton_jacobi,
+                "over |v|² / 2; 0 for an optimal potential; large where mass hardly moves",
+            ),
+            (
+                "terminal mismatch",
+                self.terminal_mismatch,
+                "|λ v + ∇φ| at the end, over λ |v|; large for a small λ, where it says little",
+            ),
         ]
         found += [
             (f"{n} steps", d, "how far end points are from those of many steps, in radii of the target")
@@ -168,7 +176,7 @@ def optimality_of(
     end, apart = points, {}
     fine = start
     for velocity in blocks:
-        fine = ends_after(velocity, fine, np.int32(_FINE))
+        fine = ends_after(velocity, fine, np.int32(_FINEST))
     for count in steps:
         points = start
         for velocity in blocks:

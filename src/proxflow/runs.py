@@ -33,6 +33,7 @@ from proxflow.trust import Judgement, judge, judge_by_halves, judge_by_trial
 __all__ = ["Data", "Diverged", "Interrupted", "LabelColumn", "Mover", "RunResult", "finish", "run_transport"]
 
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
+_MOST_COLUMNS = 500
 _QUICK = 5.0  # seconds of a call below which it is timed again, now that everything is compiled
 
 
@@ -300,6 +301,7 @@ def _sentences(result: RunResult, target: Data, source: Data | None, trial: bool
     if result.labels is not None and source is None:
         judged = [*judged, _classes(result.labels)]
     ends = [part.sentence() for part in (_health(result.transport), _optimality(result.transport)) if part is not None]
+    ends = [*_farthest_column(result.samples, target), *ends]
     if source is None:
         return [*judged, *ends]
 
@@ -311,6 +313,25 @@ def _sentences(result: RunResult, target: Data, source: Data | None, trial: bool
     across = float(np.sqrt(units(target.values).var(axis=0).sum()))
     share = f", {moved / across:.2f} of the target's spread" if across > 0 else ""
     return [*judged[:1], f"Rows moved by {moved:.3g} on average{share}.", *ends]
+
+
+def _farthest_column(samples: np.ndarray, target: Data) -> list[str]:
+    """The column whose distribution is farthest off, if it is clearly so: distances see wide columns only."""
+    from scipy.stats import ks_2samp
+
+    goal = target.values
+    if target.image is not None or samples.shape[1] > _MOST_COLUMNS:
+        return []
+    gaps = [ks_2samp(ours, theirs).statistic for ours, theirs in zip(samples.T, goal.T, strict=True)]
+    worst = int(np.argmax(gaps))
+    usual = 1.36 * np.sqrt(1 / len(samples) + 1 / len(goal))  # of two samples of one law, in 95 of 100 cases
+    if gaps[worst] < 2 * usual:
+        return []
+    name = worst if target.columns is None else target.columns[worst]
+    return [
+        f"Farthest off is column {name}: its distribution differs by {gaps[worst]:.2f} (Kolmogorov-Smirnov; {usual:.2f}"
+        " is usual). If its units are small beside the others', --scaling columns gives it its weight."
+    ]
 
 
 def _classes(labels: np.ndarray) -> str:

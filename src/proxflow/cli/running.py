@@ -134,7 +134,9 @@ def _tell(result: RunResult, seconds: float) -> None:
     count, width = result.samples.shape
     value = transport.history_["value"]
     typer.echo(f"{count} samples of {width} feature{'s' * (width != 1)} in {seconds:.1f} s: {result.folder}")
-    if len(value):
+    if hasattr(transport, "health_"):  # two batches before and two after would say nothing
+        typer.echo(f"  trained: {transport.stopped_}")
+    elif len(value):
         typer.echo(
             f"  divergence {value[0]:.4g} -> {value[-1]:.4g} in {transport.n_steps_} steps; {transport.stopped_}"
         )
