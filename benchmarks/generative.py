@@ -30,6 +30,7 @@ from proxflow import ParticleTransport, nearest_distance, wasserstein
 from proxflow.data.planes import moons_on_plane, pinwheel_on_plane
 from proxflow.data.sets import sierpinski_carpet
 from proxflow.data.tails import student_t
+from proxflow.data.toy import pinwheel
 from proxflow.sinkhorn import sinkhorn_divergence
 from proxflow.tails import compare_tails
 from proxflow.trust import judge
@@ -230,6 +231,17 @@ def scarce(*names: str) -> str:
     return table(["method", *_JUDGED], rows)
 
 
+def movers(*names: str) -> str:
+    """1000 samples of a pinwheel in the plane, with random arms, to 1000 new ones; columns as for few samples."""
+    train, fresh, test = (pinwheel(1000, SEED + i) for i in range(3))
+    rows: list[list[object]] = []
+    chosen = names or ("GPA", "W1+W2 proximal flow", "(f, Γ)-GAN", "flow matching, OT")
+    for method, fit in _chosen(chosen, methods()).items():
+        rows.append([method, *_judged(made(fit, train, len(test)), train, fresh, test)])
+        print(rows[-1], flush=True)
+    return table(["method", *_JUDGED], rows)
+
+
 _ANGLES = np.pi / 4 * np.arange(8)
 MEANS, DEVIATION = 4 * np.column_stack([np.cos(_ANGLES), np.sin(_ANGLES)]), 0.3
 
@@ -318,7 +330,7 @@ def pictures(*names: str) -> str:
     return table([*HEADER, "sample, s"], rows)
 
 
-SECTIONS = {part.__name__: part for part in (planes, needed, scarce, density, tails, pictures)}
+SECTIONS = {part.__name__: part for part in (planes, movers, needed, scarce, density, tails, pictures)}
 
 if __name__ == "__main__":
     asked, *only = sys.argv[1:] or [""]

@@ -75,6 +75,7 @@ SECTIONS = [
     ("Proximal flows: both proximals, one, none", planes, planes.switches),
     ("Proximal flows: time per training step", planes, planes.iteration),
     ("Proximal flows: MNIST in pixels", pixels, pixels.main),
+    ("Which method when: a pinwheel", generative, generative.movers),
     ("Which method when: samples needed", generative, generative.needed),
     ("Which method when: planes", generative, generative.planes),
     ("Which method when: few samples", generative, generative.scarce),
