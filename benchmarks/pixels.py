@@ -76,7 +76,7 @@ def _draw(drawn: dict[str, dict[str, np.ndarray]], path: Path) -> None:
             axis.set_title(f"{name}: {title}" if title == "training" else title, fontsize=9)
             axis.axis("off")
     figure.tight_layout(pad=0.4)
-    figure.savefig(path, dpi=90)
+    figure.savefig(path, dpi=80)
 
 
 if __name__ == "__main__":

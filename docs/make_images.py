@@ -1,6 +1,6 @@
 """Draw the pictures of the README and the documentation again: python docs/make_images.py [FOLDER].
 
-Fixed seeds: on one machine the same pictures come out. Takes about two minutes on two cores.
+Fixed seeds: on one machine the same pictures come out. Takes about a quarter of an hour on two cores.
 """
 
 from __future__ import annotations
@@ -126,6 +126,14 @@ def sets(folder: Path) -> None:
     subprocess.run([sys.executable, str(example), "--out", str(folder / "low_dimensional.png")], check=True)
 
 
+def pixels(folder: Path) -> None:
+    """Draw digits from proximal flows in pixels at three step counts, if MNIST is at hand; takes some ten minutes."""
+    data = Path(os.environ.get("PROXFLOW_DATA", "../shared/data")) / "mnist_5k" / "mnist_5k.npz"
+    if data.exists():
+        out = str(folder / "flow_digits.png")
+        subprocess.run([sys.executable, "-m", "benchmarks.pixels", out], check=True, cwd=Path(__file__).parents[1])
+
+
 def augmentation(folder: Path) -> None:
     """Draw the columns of a mixed table with a known law beside those of its new rows."""
     import pandas as pd
@@ -167,7 +175,20 @@ def _stack(files: list[Path], folder: Path) -> None:
 if __name__ == "__main__":
     chosen = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
     chosen.mkdir(parents=True, exist_ok=True)
-    for draw in (potential, particles, digits, augmentation, solvers, large, kept, tails, sets, pictures, cohorts):
+    for draw in (
+        potential,
+        particles,
+        digits,
+        augmentation,
+        solvers,
+        large,
+        kept,
+        tails,
+        sets,
+        pictures,
+        pixels,
+        cohorts,
+    ):
         draw(chosen)
     for file in chosen.glob("*.png"):
         _shrink(file)

@@ -274,7 +274,9 @@ class TestTargets:
         assert mixture_weight(1e6 * points, nearest_neighbours(1e6 * points)[0]) == pytest.approx(weight)  # no units
 
     def test_the_table_has_every_target(self):
-        assert {type(make(POINTS)) for make in TARGETS.values()} == set(Target.__subclasses__())
+        homes = ("proxflow.targets", "proxflow.streams")  # other measures are sources: noise, or what has been moved
+        every = {kind for kind in Target.__subclasses__() if kind.__module__ in homes}
+        assert {type(make(POINTS)) for make in TARGETS.values()} == every
         assert isinstance(TARGETS["local mixture"](POINTS), LocalMixture)
 
 
@@ -320,7 +322,7 @@ class TestSources:
         assert np.cov(standard.T) == pytest.approx(np.eye(3), abs=0.02)
         assert (standard**4).mean(axis=0) == pytest.approx(4.2, abs=0.3)  # of a normal law 3
 
-    @pytest.mark.parametrize("kind", SOURCES)
+    @pytest.mark.parametrize("kind", [kind for kind in SOURCES if kind != "standard"])  # which knows no data
     def test_constant_columns_stay_constant(self, kind):
         target = np.column_stack([SKEWED, np.full(40, 3.0)])
         assert draw_source(kind, target, 20, 0)[:, 3] == pytest.approx(3.0, abs=1e-12)
