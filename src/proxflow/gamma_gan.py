@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +29,7 @@ from proxflow.gamma.symmetric import Group
 from proxflow.generators.choices import GENERATORS, default_width, first_generator
 from proxflow.generators.latents import between, made
 from proxflow.generators.symmetric import with_group
-from proxflow.health import Health, Watch, health_of
+from proxflow.health import Health, Watch, health_of, warn_of
 from proxflow.noise import latent_noise
 from proxflow.plan import coordinates
 from proxflow.sources import SOURCES
@@ -382,8 +381,7 @@ class GammaGAN(BaseEstimator):
         ends = made(self.generator_, np.asarray(stage.source.some(jax_key(self.seed_), count)))  # type: ignore[attr-defined]
         self.particles_ = self._clipped(stage.decode(ends)).astype(self._dtype)
         self.health_: Health = health_of(ends, stage.span.encode(stage.samples), self.stopped_, self.seed_)
-        if not self.health_.ok:
-            warnings.warn(self.health_.sentence(), RuntimeWarning, stacklevel=3)
+        warn_of(self.health_, self.stopped_, self.n_steps_)
 
     # ------------------------------------------------------------------ files
 

@@ -11,6 +11,7 @@ is stopped and says so, one that ends without its modes is told in words. Bad at
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from proxflow.evolution import Run
 from proxflow.metrics import coverage
 
-__all__ = ["Health", "Watch", "health_of"]
+__all__ = ["Health", "Watch", "health_of", "warn_of"]
 
 _FAR = 10.0
 _RECENT, _RISE = 100, 3.0
@@ -74,10 +75,15 @@ class Health:
         """All of it, as plain values."""
         return asdict(self)
 
+    def way_out(self) -> str:
+        """What to try after a training that broke; "" for one that was interrupted."""
+        broken = "diverged" in self.stopped or "non-finite" in self.stopped
+        return "Try a smaller learning_rate, a finite L, or more updates per step." if broken else ""
+
     def sentence(self) -> str:
         """What went wrong, with a way out, or that nothing did."""
-        if "diverged" in self.stopped or "non-finite" in self.stopped:
-            return f"Training {self.stopped}. Try a smaller learning_rate, a finite L, or more updates per step."
+        if self.stopped:
+            return f"Training {self.stopped}. {self.way_out()}".strip()
         if self.spread > _WIDE:
             return (
                 f"New samples are spread too wide: {self.spread:.3g} times the target's variance. Train longer, or"
@@ -93,6 +99,15 @@ class Health:
         if self.covered < _COVERED or abs(np.log(max(self.spread, 1e-9))) > _UNLIKE:
             return f"Not finished, or too few samples to learn from: {found} More steps may help."
         return f"Trained soundly: {found}"
+
+
+def warn_of(health: Health, stopped: str, steps: int) -> None:
+    """Warn, in the name of the caller's caller's caller, of a training that ended early or with something missing."""
+    if health.stopped:
+        told = f"the training ended early ({stopped}); what is kept is that of step {steps}. {health.way_out()}".strip()
+        warnings.warn(told, RuntimeWarning, stacklevel=4)
+    elif not health.ok:
+        warnings.warn(health.sentence(), RuntimeWarning, stacklevel=4)
 
 
 def health_of(new: np.ndarray, samples: np.ndarray, stopped: str, seed: int) -> Health:

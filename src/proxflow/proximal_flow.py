@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from proxflow.arrays import restored
 from proxflow.entropies import Entropy
 from proxflow.gamma import Gamma
-from proxflow.health import Health, Watch, health_of
+from proxflow.health import Health, Watch, health_of, warn_of
 from proxflow.optimality import Optimality, optimality_of
 from proxflow.trained_files import potential_template, read_trained, write_trained
 from proxflow.training import UNMARKED, Stage, check_training, ended_whole, jax_key, set_stage, train
@@ -452,14 +451,7 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             self.velocities_, judged, weight=self._weight, radius=stage.settings["data_radius"],
             potential=self.potential_, steps=sorted({max(1, usual // 2), usual, 2 * usual, 8 * usual}),
         )  # fmt: skip
-        if not ended_whole(self.stopped_):
-            warnings.warn(
-                f"the training ended early ({self.stopped_}); the flow is that of step {self.n_steps_}.",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-        elif not self.health_.ok:
-            warnings.warn(self.health_.sentence(), RuntimeWarning, stacklevel=3)
+        warn_of(self.health_, self.stopped_, self.n_steps_)
 
     # ------------------------------------------------------------------ files
 

@@ -10,7 +10,7 @@ target's, and the mover takes one step down. So a training is interrupted, resum
 | L | 40 / radius of the target | steep: masses are told apart to a per cent, and a plane is hit sharply |
 | batch | 256, all if fewer | |
 | Γ | GroupSort 3 x 64, 3 x 128 from 33 features, and 5 updates for each of the mover's | |
-| rates | 3e-3 the mover, 5e-3 the potential, to zero along a cosine | at a constant rate neither settles |
+| rates | 5e-3 the potential; the mover says its own; to zero along a cosine | at a constant rate neither settles |
 
 Bad at: one step's value. It is that of two batches; the end is judged on samples (`health`, `trust`).
 """

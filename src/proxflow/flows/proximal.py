@@ -7,8 +7,8 @@
 Forward only: nothing is inverted, no determinant is taken. The gradient in v of the first term is that of E φ(x_T), φ
 the first variation. The optimum is a mean-field game (`optimality` measures by how much a velocity misses it): along
 its lines v is constant, so a term that fines changes of v on the way moves no optimum and makes lines straight, which
-is why the same samples come out at other step counts. Grids of times are drawn afresh
-at every step, so that none is learned.
+is why the same samples come out at other step counts. Grids of times are drawn afresh at every step, so that none is
+learned.
 
 Source: Gu, Katsoulakis, Rey-Bellet, Zhang, "Combining Wasserstein-1 and Wasserstein-2 proximals: robust manifold
 learning via well-posed generative flows" (2024). Bad at: a λ that is large beside L / distance: then it pays to stay.
@@ -33,9 +33,8 @@ from proxflow.velocities.equations import hamilton_jacobi
 __all__ = ["Proximal", "ProximalReport", "ProximalState", "Pushed", "annealed", "push", "random_grid"]
 
 _FIRST_MOMENT = 0.9
-_LEAST_CUT = (
-    0.15  # of a step: where a target is flat, speeds of points that are not quite there grow as the time left ends
-)
+# Of a step: across a flat target, speeds of points that are not quite there grow as the time left ends.
+_LEAST_CUT = 0.15
 
 
 class ProximalReport(NamedTuple):
@@ -124,7 +123,7 @@ class Proximal(Flow):
     horizon: float
     updates: int = eqx.field(static=True, default=5)
     time_steps: int = eqx.field(static=True, default=4)
-    straightening: float = eqx.field(static=True, default=20.0)
+    straightening: float = eqx.field(static=True, default=80.0)
     residual_weight: float = eqx.field(static=True, default=0.0)
     terminal_weight: float = eqx.field(static=True, default=0.0)
     noise: float = eqx.field(static=True, default=0.0)
