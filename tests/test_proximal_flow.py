@@ -3,6 +3,7 @@
 import math
 import warnings
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -324,3 +325,29 @@ def test_optimality_as_words_and_rows(tiny):
     assert "Paths are" in told.sentence()
     assert len(told.rows()) == 9
     assert fitted(form="free").optimality_.hamilton_jacobi is None
+
+
+class TestQuasiRandomSamples:
+    def test_averages_are_nearer_to_their_limit_and_a_seed_repeats_itself(self, tiny):
+        limit = tiny.sample(20_000, random_state=0).mean(axis=0)
+        means = {
+            even: [tiny.sample(500, random_state=seed, quasi_random=even).mean(axis=0) for seed in range(1, 5)]
+            for even in (False, True)
+        }
+        off = {even: np.abs(np.array(found) - limit).mean() for even, found in means.items()}
+        assert off[True] < 0.5 * off[False]
+        twice = [tiny.sample(33, random_state=3, quasi_random=True) for _ in range(2)]
+        assert twice[0].shape == (33, 2)
+        assert np.array_equal(*twice)
+
+    @pytest.mark.parametrize("source", ["gaussian", "uniform", "logistic", "standard"])
+    def test_every_source_keeps_its_moments(self, source):
+        noise = fitted(source=source)._stage.source
+        even = np.asarray(noise.evenly(0, 4096))
+        usual = np.asarray(noise.some(jax.random.key(0), 100_000))
+        assert even.mean(axis=0) == pytest.approx(usual.mean(axis=0), abs=0.01)
+        assert np.cov(even.T) == pytest.approx(np.cov(usual.T), rel=0.05, abs=0.01)
+
+    def test_a_given_source_has_no_even_draws(self):
+        with pytest.raises(ValueError, match="given one"):
+            fitted(MOONS, MOONS + 1).sample(5, quasi_random=True)

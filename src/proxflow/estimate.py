@@ -173,7 +173,8 @@ def named_gamma(gamma: str | Gamma, L: float, features: int, **settings: Any) ->
                 f"gamma='convolutional' takes the features for a square image, but there are {features}: pass"
                 " gamma=Convolutional((height, width)), or with channels (height, width, channels)."
             )
-        return Convolutional((side, side, 1), L=L, **{k: v for k, v in settings.items() if k in ("updates", "horizon")})
+        known = ("updates", "horizon", "momentum")
+        return Convolutional((side, side, 1), L=L, **{k: v for k, v in settings.items() if k in known})
     spaces = {"spectral": SpectralNormalised, "penalty": GradientPenalty}
     return spaces.get(gamma, GroupSort)(L=L, **settings)
 

@@ -3,7 +3,9 @@
     x = centre + b F,    b of independent columns: normal, uniform on (0, 1), or logistic of variance 1
 
 F makes them what `sources` draws: a Gaussian of the target's mean and covariance, its bounding box, logistic columns.
-In the coordinates of a span all of these stay such mixtures.
+In the coordinates of a span all of these stay such mixtures. Points may also be drawn evenly, from scrambled Sobol'
+numbers (Owen, "Scrambling Sobol' and Niederreiter-Xing points", 1998): each has the law's distribution, and all
+together are nearer to it than independent ones are.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from proxflow.validation import check_choice
 
 __all__ = ["Noise", "latent_noise", "source_noise"]
 
+_LOGISTIC = np.sqrt(3) / np.pi  # makes the variance 1
+_EDGE = 1e-9  # numbers of Sobol' include 0
 _KNOWN = 2000  # points drawn beforehand, from which potentials take their units
 
 
@@ -44,10 +48,36 @@ class Noise(Target):
         if self.kind == "uniform":
             base = jax.random.uniform(key, shape)
         elif self.kind == "logistic":
-            base = jax.random.logistic(key, shape) * (np.sqrt(3) / np.pi)
+            base = jax.random.logistic(key, shape) * _LOGISTIC
         else:
             base = jax.random.normal(key, shape)
         return self.centre + base @ self.factor
+
+    def evenly(self, seed: int, count: int) -> Array:
+        """So many points that fill the law evenly, shape (count, k).
+
+        Raises
+        ------
+        ValueError
+            More columns than there are Sobol' numbers for.
+        """
+        from scipy.special import logit, ndtri
+        from scipy.stats import qmc
+
+        columns = len(self.factor)
+        if columns > qmc.Sobol.MAXDIM:
+            raise ValueError(f"there are no Sobol' numbers of {columns} columns, at most {qmc.Sobol.MAXDIM}.")
+        sobol = qmc.Sobol(columns, rng=np.random.default_rng(seed))
+        shares = sobol.random_base2(max(1, int(np.ceil(np.log2(count)))))[:count]
+        shares = np.clip(shares, _EDGE, 1 - _EDGE)
+        base = (
+            shares
+            if self.kind == "uniform"
+            else logit(shares) * _LOGISTIC
+            if self.kind == "logistic"
+            else ndtri(shares)
+        )
+        return self.centre + jnp.asarray(base, jnp.float32) @ self.factor
 
 
 def source_noise(kind: str, samples: np.ndarray, span: Span, size: int, key: Array) -> Noise:

@@ -240,7 +240,7 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def sample(
         self, n: int = 1, random_state: int | np.random.RandomState | None = None, *, steps: int | str | None = None,
-        solver: str = "heun",
+        solver: str = "heun", quasi_random: bool = False,
     ) -> np.ndarray:  # fmt: skip
         """Return n new samples, shape (n, d), from fresh source points.
 
@@ -254,15 +254,20 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Per block. None: as many as in training. "adaptive": as many as Tsit5 needs for an error of 1e-4.
         solver
             "euler", "heun", "tsit5", "dopri5" or "dopri8".
+        quasi_random
+            Draw the source's points evenly, from scrambled Sobol' numbers: modes then get their shares of the samples
+            almost exactly, which are no longer independent of each other.
 
         Raises
         ------
         ValueError
-            If n or steps is not a positive whole number, or the solver is unknown.
+            If n or steps is not a positive whole number, the solver is unknown, or quasi-random points are asked of a
+            source that is itself a sample.
         """
         check_is_fitted(self, "particles_")
         check_positive(n, "n", integer=True)
-        start = self._start(int(n), (self.seed_ + 1) % 2**32 if random_state is None else seed_from(random_state))
+        seed = (self.seed_ + 1) % 2**32 if random_state is None else seed_from(random_state)
+        start = self._evenly(int(n), seed) if quasi_random else self._start(int(n), seed)
         ends = self._carry(start, steps, solver)
         return self._clipped(self._stage.decode(ends)).astype(self._dtype)
 
@@ -513,6 +518,12 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             return stage.source.some(jax_key(seed), count)  # type: ignore[attr-defined]
         rows = np.random.default_rng(seed).choice(len(stage.given), count, replace=count > len(stage.given))
         return stage.encode(stage.given[rows])
+
+    def _evenly(self, count: int, seed: int) -> Any:
+        """Points of the source as evenly as can be, (count, k)."""
+        if self._stage.given is not None:
+            raise ValueError("quasi_random needs a source that is drawn, but this flow was fitted to a given one.")
+        return self._stage.source.evenly(seed, count)  # type: ignore[attr-defined]
 
     def _steps(self, steps: int | str | None, solver: str) -> tuple[int | None, str]:
         """How many steps, None for adaptive ones, and the solver; noisy paths know Euler's only."""

@@ -48,6 +48,7 @@ __all__ = ["UNMARKED", "Stage", "check_training", "ended_whole", "jax_key", "mea
 
 _STEEPNESS = 40.0  # L times the target's radius
 _POTENTIAL_RATE = 5e-3
+_MOMENTUM = 0.5  # with 0.9 the potential goes flat while mass is still missing, the more so the more updates it takes
 _CHUNK = 100
 _KNOWN = 2000
 
@@ -159,7 +160,7 @@ def _space(p: Mapping[str, Any], slope: float, features: int) -> Gamma:
     horizon = float(p["steps"] * p["updates"])
     gamma = named_gamma(
         p["gamma"], slope, features, width=64 if features <= 32 else 128, depth=3, updates=1,
-        learning_rate=p.get("potential_learning_rate") or _POTENTIAL_RATE, horizon=horizon,
+        learning_rate=p.get("potential_learning_rate") or _POTENTIAL_RATE, horizon=horizon, momentum=_MOMENTUM,
     )  # fmt: skip
     return replace(gamma, loose=True) if p["gamma"] == "auto" and isinstance(gamma, GroupSort) else gamma
 

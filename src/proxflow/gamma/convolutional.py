@@ -102,6 +102,8 @@ class Convolutional(Gamma):
         Of Adam; kernels have norm 1.
     horizon
         Updates over which the learning rate falls to zero; None keeps it constant.
+    momentum
+        As in `GroupSort`.
 
     Raises
     ------
@@ -129,6 +131,7 @@ class Convolutional(Gamma):
     updates: int = eqx.field(static=True, default=5)
     learning_rate: float = 5e-3
     horizon: float | None = None
+    momentum: float = eqx.field(static=True, default=network.MOMENTUM)
     own_coordinates: ClassVar[bool] = True  # pixels next to each other must stay so
 
     def __check_init__(self) -> None:
@@ -188,6 +191,7 @@ class Convolutional(Gamma):
         return network.adam_ascent(
             objective, self.potential, self._project, particles, target, state,
             updates=self.updates, learning_rate=self.learning_rate, horizon=self.horizon,
+            momentum=self.momentum,
         )  # fmt: skip
 
     def potential(self, state: Any) -> ConvolutionalPotential:

@@ -71,6 +71,8 @@ class GroupSort(Gamma):
         Of Adam; weights are orthonormal, so it is an angle per update.
     horizon
         Updates over which the learning rate falls to zero; None keeps it constant.
+    momentum
+        b1 of Adam. Less where a mover answers at once, for then an old gradient says where the mass was.
     loose
         Let the last layer be shorter than 1. Slopes are then anything up to L, where otherwise they are L almost
         everywhere and a potential that ought to be flat has to fold: better for a mover that must come to rest.
@@ -82,6 +84,7 @@ class GroupSort(Gamma):
     updates: int = eqx.field(static=True, default=5)
     learning_rate: float = 5e-3
     horizon: float | None = None
+    momentum: float = eqx.field(static=True, default=network.MOMENTUM)
     loose: bool = eqx.field(static=True, default=False)
 
     def init(self, key: Array, particles: Array, target: Array) -> NetworkState:
@@ -91,6 +94,7 @@ class GroupSort(Gamma):
         return network.adam_ascent(
             objective, self.potential, _project_loosely if self.loose else _project, particles, target, state,
             updates=self.updates, learning_rate=self.learning_rate, horizon=self.horizon,
+            momentum=self.momentum,
         )  # fmt: skip
 
     def potential(self, state: Any) -> NetworkPotential:

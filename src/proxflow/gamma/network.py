@@ -24,7 +24,7 @@ from jax import Array
 from proxflow.gamma.base import Objective, Potential
 
 __all__ = [
-    "Network", "NetworkPotential", "NetworkState", "adam_ascent", "group_sort", "new_state", "orthonormal",
+    "MOMENTUM", "Network", "NetworkPotential", "NetworkState", "adam_ascent", "group_sort", "new_state", "orthonormal",
     "spectral_bound", "standing_state",
 ]  # fmt: skip
 
@@ -47,6 +47,7 @@ class Standardised(Protocol):
 # (φ, particles, target, what the state remembers) -> a cost without units, such as the excess of φ's slope over L
 Penalty = Callable[[Any, Array, Array, Any], Array]
 
+MOMENTUM = 0.9  # b1 of Adam: for particles, which hardly move from one update to the next
 _HEAVY = 5.0  # root mean square over typical distance: 1 to 2 without heavy tails, 5 is far out for any table
 
 
@@ -160,8 +161,8 @@ def orthonormal(rng: np.random.Generator, after: int, before: int) -> np.ndarray
     return factor if after >= before else factor.T
 
 
-def _adam() -> optax.GradientTransformation:
-    return optax.scale_by_adam()
+def _adam(momentum: float) -> optax.GradientTransformation:
+    return optax.scale_by_adam(b1=momentum)
 
 
 def adam_ascent(
@@ -175,16 +176,18 @@ def adam_ascent(
     updates: int,
     learning_rate: Array | float,
     horizon: Array | float | None,
+    momentum: float = MOMENTUM,
     penalty: Penalty | None = None,
 ) -> NetworkState:
     """Return the state after `updates` Adam steps up the objective less the penalty, projected after each.
 
     With a horizon the learning rate falls to zero over that many updates, along a cosine: for one divergence to
-    be computed well. Without, it is constant: for a potential that must keep following its particles.
+    be computed well. Without, it is constant: for a potential that must keep following its particles. momentum:
+    Adam's b1; less where a mover answers at once, for then an old gradient says where the mass was.
     """
     both = jnp.concatenate([particles, target])  # one pass through the network instead of two
     count = particles.shape[0]
-    adam = _adam()
+    adam = _adam(momentum)
 
     def loss(network: Network, state: NetworkState) -> Array:
         potential = to_potential(state._replace(network=network))

@@ -70,6 +70,8 @@ class GradientPenalty(Gamma):
         Of Adam.
     horizon
         Updates over which the learning rate falls to zero; None keeps it constant.
+    momentum
+        As in `GroupSort`.
 
     Examples
     --------
@@ -90,6 +92,7 @@ class GradientPenalty(Gamma):
     updates: int = eqx.field(static=True, default=5)
     learning_rate: float = 5e-3
     horizon: float | None = None
+    momentum: float = eqx.field(static=True, default=network.MOMENTUM)
 
     def init(self, key: Array, particles: Array, target: Array) -> NetworkState:
         seed = np.asarray(jax.random.key_data(key))
@@ -102,7 +105,8 @@ class GradientPenalty(Gamma):
 
         return network.adam_ascent(
             objective, self.potential, _next_key, particles, target, state,
-            updates=self.updates, learning_rate=self.learning_rate, horizon=self.horizon, penalty=fine,
+            updates=self.updates, learning_rate=self.learning_rate, horizon=self.horizon,
+            momentum=self.momentum, penalty=fine,
         )  # fmt: skip
 
     def potential(self, state: Any) -> NetworkPotential:

@@ -57,7 +57,7 @@ class SpectralNormalised(Gamma):
         The Lipschitz constant.
     activation
         "relu", "smooth_relu" (C²) or "leaky_relu" (slope 0.2 below zero).
-    width, depth, updates, learning_rate, horizon
+    width, depth, updates, learning_rate, horizon, momentum
         As in `GroupSort`.
     """
 
@@ -68,6 +68,7 @@ class SpectralNormalised(Gamma):
     updates: int = eqx.field(static=True, default=5)
     learning_rate: float = 5e-3
     horizon: float | None = None
+    momentum: float = eqx.field(static=True, default=network.MOMENTUM)
 
     def init(self, key: Array, particles: Array, target: Array) -> NetworkState:
         return network.new_state(key, particles, target, self.width, self.depth, _leading_vectors)
@@ -76,6 +77,7 @@ class SpectralNormalised(Gamma):
         return network.adam_ascent(
             objective, self.potential, _project, particles, target, state,
             updates=self.updates, learning_rate=self.learning_rate, horizon=self.horizon,
+            momentum=self.momentum,
         )  # fmt: skip
 
     def potential(self, state: Any) -> NetworkPotential:

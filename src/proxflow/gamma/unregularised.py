@@ -33,6 +33,7 @@ class Unregularised(Gamma):
     updates: int = eqx.field(static=True, default=5)
     learning_rate: float = 5e-3
     horizon: float | None = None
+    momentum: float = eqx.field(static=True, default=network.MOMENTUM)
 
     @property
     def L(self) -> float:
@@ -46,6 +47,7 @@ class Unregularised(Gamma):
         return network.adam_ascent(
             objective, self.potential, _keep, particles, target, state,
             updates=self.updates, learning_rate=self.learning_rate, horizon=self.horizon,
+            momentum=self.momentum,
         )  # fmt: skip
 
     def potential(self, state: Any) -> NetworkPotential:
