@@ -307,3 +307,10 @@ def test_pictures_refuse_what_cannot_be_drawn():
         plots.training_curves({"else": np.ones(3)})
     with pytest.raises(ValueError, match="kinetic"):
         plots.training_curves({"value": np.ones(3), "kinetic": np.ones(2)})
+
+
+def test_one_method_over_several_leaves_nothing_of_them(again, capsys):
+    (again / "all" / "gan" / "notes.txt").write_text("mine")
+    assert call(capsys, "generate", "a.csv", "--out", "all", "--overwrite", *PLAIN)[0] == 0
+    assert files("all") == {"settings.json", "samples.csv", "history.csv", "result.json", "gan/notes.txt"}
+    assert not Path("all/proximal").exists()

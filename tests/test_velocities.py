@@ -7,7 +7,7 @@ import pytest
 
 from proxflow.velocities.base import Frame, FreeVelocity, PotentialVelocity
 from proxflow.velocities.convolutional import convolutional_field
-from proxflow.velocities.dense import dense_field, gaussian_flow, no_flow
+from proxflow.velocities.dense import dense_field, gaussian_flow
 from proxflow.velocities.equations import acceleration, hamilton_jacobi, laplacian
 from proxflow.velocities.paths import along, carried
 
@@ -19,6 +19,12 @@ POINTS = jnp.asarray(RNG.normal(size=(20, D)), jnp.float32)
 
 def frame(duration=2.0, d=D):
     return Frame(jnp.full(d, 0.5), jnp.float32(3.0), jnp.float32(duration))
+
+
+def at_rest(d):
+    """The flow of a Gaussian onto itself."""
+    cloud = RNG.normal(size=(50, d))
+    return gaussian_flow(cloud, cloud)
 
 
 def alive(network):
@@ -125,7 +131,7 @@ class TestGaussianFlow:
 
 def test_the_network_sees_nothing_across_a_plane():
     target = np.hstack([RNG.normal(size=(100, 2)), np.zeros((100, 2))])
-    field = dense_field(KEY, no_flow(4), 8, 2, scalar=True)
+    field = dense_field(KEY, at_rest(4), 8, 2, scalar=True)
     field = type(field)(alive(field.network), gaussian_flow(RNG.normal(size=(100, 4)), target), True)
     velocity = PotentialVelocity(field, Frame(jnp.zeros(4), jnp.float32(1), jnp.float32(1)))
     ends = carried([velocity], jnp.asarray(RNG.normal(size=(50, 4)), jnp.float32), 8)
@@ -156,7 +162,7 @@ class TestPaths:
 
     def test_noise_spreads_by_sigma_squared_t(self):
         one = Frame(jnp.zeros(2), jnp.float32(1), jnp.float32(2.0))
-        still = dense_field(KEY, no_flow(2), 4, 1, scalar=False)
+        still = dense_field(KEY, at_rest(2), 4, 1, scalar=False)
         still = type(still)(jax.tree.map(jnp.zeros_like, still.network), still.gaussian, False)
         ends = carried([FreeVelocity(still, one)], jnp.zeros((4000, 2)), 8, noise=0.5, key=KEY)
         assert ends.var(axis=0) == pytest.approx([0.5, 0.5], rel=0.1)  # σ² T

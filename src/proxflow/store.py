@@ -305,7 +305,18 @@ def _is_run(folder: Path) -> bool:
     return isinstance(settings, dict) and "proxflow" in settings
 
 
+def _parts(folder: Path) -> list[Path]:
+    """Of a run of several methods, the folders of the single ones."""
+    arguments = read_json(folder / "settings.json").get("arguments")
+    methods = str(arguments.get("method", "")).split(",") if isinstance(arguments, dict) else []
+    return [folder / name for name in methods if len(methods) > 1 and name.isalpha() and _is_run(folder / name)]
+
+
 def _remove_known(folder: Path) -> None:
+    for part in _parts(folder):
+        _remove_known(part)
+        with contextlib.suppress(OSError):  # something else lies there, too
+            part.rmdir()
     old = [file for pattern in _KNOWN for file in folder.glob(pattern) if file.is_file()]
     figures = folder / "figures"
     if figures.is_dir() and not figures.is_symlink():

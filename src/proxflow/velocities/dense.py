@@ -28,7 +28,7 @@ from jax import Array
 
 from proxflow.velocities.base import Field
 
-__all__ = ["DenseField", "GaussianFlow", "dense_field", "gaussian_flow", "no_flow"]
+__all__ = ["DenseField", "GaussianFlow", "dense_field", "gaussian_flow"]
 
 _LEAST = 1e-3  # share of a direction's spread that G leaves where the target has none
 _FULL = 256  # columns up to which the linear part sees pairs of them
@@ -131,11 +131,6 @@ def _principal_map(start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, np.
     ratios, directions = np.linalg.eigh(inverse @ _power(root @ second @ root, 0.5) @ inverse)
     old = np.sqrt(np.maximum(np.einsum("ij,ik,kj->j", directions, first, directions), 0.0))
     return directions, old, np.maximum(ratios, 0.0) * old
-
-
-def no_flow(features: int) -> GaussianFlow:
-    """G that leaves everything where it is."""
-    return _gaussian(None, np.ones(features), np.zeros(features), np.zeros(features))
 
 
 def _gaussian(directions: np.ndarray | None, ratios: np.ndarray, before: np.ndarray, after: np.ndarray) -> GaussianFlow:
