@@ -49,7 +49,10 @@ GRID: dict[str, list[dict[str, Any]]] = {
     "flow matching": _FIELDS,
     "flow matching, OT": _FIELDS,
     "score model": [*_FIELDS[:2], {**_FIELDS[1], "stochastic": True}],
-    "OT-Flow": [{"rate": rate} for rate in (3e-3, 1e-2, 3e-2)],
+    "OT-Flow": [
+        *({"rate": rate} for rate in (3e-3, 1e-2, 3e-2, 1e-1)),
+        *({"rate": rate, "steps": 8000, "width": 64} for rate in (1e-2, 3e-2)),
+    ],
     "WGAN-GP": [{"rate": rate, "weight": weight} for rate in (2e-4, 1e-3) for weight in (0.1, 10.0)],
     "MMD flow": [
         *({"kernel": "energy", "share": share} for share in (0.2, 0.5)),

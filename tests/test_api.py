@@ -67,9 +67,9 @@ FLOORS = [
     {"estimators", "comparison", "training"},
     {"labels", "latent_transport", "trained_files"},
     {"proximal_flow", "gamma_gan"},
-    {"runs", "contest"},
+    {"runs", "contest", "ensembles"},
     {"augmenting", "integration"},
-    {"gallery", "comparison_page", "contest_page"},
+    {"gallery", "comparison_page", "contest_page", "ensemble_page"},
     {"cli"},
     {"__main__"},
 ]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from proxflow.discrepancies import kale, mmd
     from proxflow.distillation import DistilledMap
     from proxflow.divergences import Divergence
+    from proxflow.ensembles import Ensemble, Spread
     from proxflow.entropies import (
         IPM,
         KL,
@@ -93,6 +94,8 @@ _HOMES = {
     "LatentTransport": "latent_transport",
     "ProximalFlow": "proximal_flow",
     "GammaGAN": "gamma_gan",
+    "Ensemble": "ensembles",
+    "Spread": "ensembles",
     "DistilledMap": "distillation",
     "PrincipalComponents": "latent.principal",
     "Autoencoder": "latent.autoencoder",
@@ -155,8 +158,8 @@ _HOMES = {
 
 __all__ = [  # noqa: RUF022 - in the order above: what most people want first
     "compare", "Comparison", "recommend", "Recommendation", "divergence", "DivergenceEstimate", "ParticleTransport",
-    "LabelledTransport", "LatentTransport", "ProximalFlow", "GammaGAN", "DistilledMap", "PrincipalComponents",
-    "Autoencoder",
+    "LabelledTransport", "LatentTransport", "ProximalFlow", "GammaGAN", "Ensemble", "Spread", "DistilledMap",
+    "PrincipalComponents", "Autoencoder",
     "open_samples", "augment", "Augmentation",
     "integrate", "integration_report", "Integration", "BatchTransport",
     "read_series_matrix", "read_platform", "collapse_probes", "concat_cohorts",

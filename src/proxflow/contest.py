@@ -6,7 +6,7 @@ Every method is an ordinary run in a folder of its own; what is compared are the
 nothing is measured twice. All were judged on the same samples. Closeness alone crowns copiers, so it stands beside near
 copies, coverage and spread.
 
-Bad at: telling luck from merit. One seed is one draw: repeat with others before a close call counts.
+Bad at: telling luck from merit by one seed. With several, two standard errors of a difference count as none.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 from proxflow.store import read_json
 
-__all__ = ["Contest", "Criterion", "Entry"]
+__all__ = ["CRITERIA", "Contest", "Criterion", "Entry", "samples_in"]
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,34 @@ class Criterion:
     relative: bool = False
     share: bool = False
 
-    def winners(self, values: Mapping[str, float]) -> list[str]:
-        """The methods whose values are the best, in the order given; none if there is nothing to win."""
+    def values(self, result: Mapping[str, Any]) -> list[float]:
+        """Its finite values in what a run wrote: one, or one for each seed."""
+        found = [self.number(member) for member in result.get("members", [result])]
+        return [value for value in found if value is not None and math.isfinite(value)]
+
+    def winners(self, values: Mapping[str, float], errors: Mapping[str, float] | None = None) -> list[str]:
+        """The methods whose values are the best, in the order given; none if there is nothing to win.
+
+        errors: of the values, where there were several seeds; two of a difference are no difference.
+        """
         if self.loss is None or not values:
             return []
         losses = {method: self.loss(value) for method, value in values.items()}
-        least = min(losses.values())
-        reach = least + (self.noise * abs(least) if self.relative else self.noise)
-        return [method for method, lost in losses.items() if lost <= reach]
+        best = min(losses, key=losses.__getitem__)
+        least = losses[best]
+        noise = self.noise * abs(least) if self.relative else self.noise
+        error = errors or {}
+        reach = {m: max(noise, 2 * math.hypot(error.get(best, 0.0), error.get(m, 0.0))) for m in losses}
+        return [
+            method for method, lost in losses.items() if lost <= least + (noise if method == best else reach[method])
+        ]
 
-    def shown(self, value: float | None) -> str:
-        """The value in a few digits."""
+    def shown(self, value: float | None, deviation: float | None = None) -> str:
+        """The value in a few digits, and its deviation from seed to seed."""
         if value is None:
             return "-"
+        if deviation is not None:
+            return f"{value:.0%} ± {deviation:.0%}" if self.share else f"{value:.3g} ± {deviation:.2g}"
         return f"{value:.0%}" if self.share else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
@@ -152,9 +167,14 @@ class Entry:
     samples: np.ndarray
 
     def value(self, criterion: Criterion) -> float | None:
-        """Its number in a column, None if there is none or it is not finite."""
-        number = criterion.number(self.result)
-        return number if number is not None and math.isfinite(number) else None
+        """Its number in a column, the mean over its seeds; None if there is none or it is not finite."""
+        found = criterion.values(self.result)
+        return float(np.mean(found)) if found else None
+
+    def deviation(self, criterion: Criterion) -> float | None:
+        """From seed to seed; None of one."""
+        found = criterion.values(self.result)
+        return float(np.std(found, ddof=1)) if len(found) > 1 else None
 
 
 @dataclass(frozen=True)
@@ -170,7 +190,11 @@ class Contest:
         entries = []
         for method in methods:
             own = folder / method
-            entries.append(Entry(method, read_json(own / "result.json"), _samples_in(own)))
+            result = read_json(own / "result.json")
+            # Of several seeds the first is shown: which, was settled before any was judged.
+            entries.append(
+                Entry(method, result, samples_in(own / f"seed-{result['seeds'][0]}" if "seeds" in result else own))
+            )
         return cls(tuple(entries), dict(failed))
 
     def values(self, criterion: Criterion) -> dict[str, float]:
@@ -178,12 +202,23 @@ class Contest:
         found = {entry.method: entry.value(criterion) for entry in self.entries}
         return {method: value for method, value in found.items() if value is not None}
 
+    def errors(self, criterion: Criterion) -> dict[str, float]:
+        """The standard errors of these numbers, of those methods that ran with several seeds."""
+        found = {
+            entry.method: (entry.deviation(criterion), len(criterion.values(entry.result))) for entry in self.entries
+        }
+        return {
+            method: deviation / math.sqrt(count)
+            for method, (deviation, count) in found.items()
+            if deviation is not None
+        }
+
     def verdicts(self) -> list[tuple[Criterion, list[str], str]]:
         """Each column that can be won, who wins it, and a sentence that says so."""
         found = []
         for criterion in CRITERIA:
             values = self.values(criterion)
-            winners = criterion.winners(values)
+            winners = criterion.winners(values, self.errors(criterion))
             if not winners or len(values) < 2:
                 continue
             best = " and ".join(f"{method} ({criterion.shown(values[method])})" for method in winners)
@@ -200,7 +235,7 @@ class Contest:
         elif not self.values(CRITERIA[0]):
             said.append("Not judged: give --test, or leave --no-trial out, to say which is best.")
         else:
-            closest = CRITERIA[0].winners(self.values(CRITERIA[0]))
+            closest = CRITERIA[0].winners(self.values(CRITERIA[0]), self.errors(CRITERIA[0]))
             values = self.values(CRITERIA[0])
             named = " and ".join(f"{method} (W2 ratio {values[method]:.3g})" for method in closest)
             said.append(f"Closest to held-out samples: {named}.")
@@ -225,7 +260,7 @@ class Contest:
     def table(self) -> list[list[str]]:
         """A heading and a row for each method, in words."""
         head = ["method", *(criterion.name for criterion in CRITERIA)]
-        rows = [[entry.method, *(c.shown(entry.value(c)) for c in CRITERIA)] for entry in self.entries]
+        rows = [[e.method, *(c.shown(e.value(c), e.deviation(c)) for c in CRITERIA)] for e in self.entries]
         return [head, *rows]
 
     def lines(self) -> list[str]:
@@ -244,7 +279,9 @@ class Contest:
         """All numbers, winners and sentences as plain values."""
         return {
             "methods": {
-                entry.method: {c.key: entry.value(c) for c in CRITERIA} | {"stopped": entry.result.get("stopped")}
+                entry.method: {c.key: entry.value(c) for c in CRITERIA}
+                | {"stopped": entry.result.get("stopped")}
+                | ({"deviations": {c.key: entry.deviation(c) for c in CRITERIA}} if "members" in entry.result else {})
                 for entry in self.entries
             },
             "winners": {criterion.key: winners for criterion, winners, _ in self.verdicts()},
@@ -253,7 +290,8 @@ class Contest:
         }
 
 
-def _samples_in(folder: Path) -> np.ndarray:
+def samples_in(folder: Path) -> np.ndarray:
+    """The samples of a run, (m, d); ValueError where there are none."""
     from proxflow.data.tables import read_table
 
     for name in ("samples.npy", "samples.csv"):

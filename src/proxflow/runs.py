@@ -185,6 +185,7 @@ def run_transport(
     keep_flow: bool = False,
     resume_at: Path | None = None,
     fresh: int = 0,
+    callbacks: Sequence[Callable[[Any], Any]] = (),
 ) -> RunResult:
     """Fit the mover to the target, judge the result, and leave samples, history and settings in the folder.
 
@@ -211,6 +212,8 @@ def run_transport(
         The folder that an interrupted run is resumed by, if it is another.
     fresh
         Also time the making of so many fresh samples.
+    callbacks
+        Called after every chunk of steps, of the trial too.
 
     Raises
     ------
@@ -222,7 +225,7 @@ def run_transport(
     folder.settings(settings)
     resumed = any_checkpoint(folder.checkpoint)
     started = time.perf_counter()
-    transport.set_params(callbacks=(_Preview(folder, target, transport),))
+    transport.set_params(callbacks=(_Preview(folder, target, transport), *callbacks))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an early end is told below, in the command's own words
         warnings.showwarning = _tell
@@ -250,7 +253,7 @@ def run_transport(
         raise Diverged(f"{transport.stopped_} (in {folder.path}). {_way_out(transport)}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        result.judgement = _judged(transport, target, source, heldout, trial)
+        result.judgement = _judged(transport, target, source, heldout, trial, callbacks)
         if fresh:
             result.fresh = (fresh, _seconds_of(lambda: transport.set_params(progress=False).sample(fresh)))
     result.sentences = _sentences(result, target, source, trial)
@@ -352,6 +355,7 @@ def _judged(
     source: Data | None,
     heldout: Sequence[np.ndarray],
     trial: bool,
+    callbacks: Sequence[Callable[[Any], Any]],
 ) -> Judgement | None:
     train = target.values if target.large is not None else target.samples
     new, train = transport.in_units(np.asarray(transport.particles_)), transport.in_units(train)
@@ -366,7 +370,7 @@ def _judged(
     def generate(part: np.ndarray, count: int) -> np.ndarray:
         from sklearn.base import clone
 
-        again = clone(transport).set_params(callbacks=(), n_particles=count, random_state=transport.seed_)
+        again = clone(transport).set_params(callbacks=tuple(callbacks), n_particles=count, random_state=transport.seed_)
         if "memory_budget" in again.get_params():
             again.set_params(memory_budget=0.0)
         again.fit(part, *([] if source is None else [source.samples]))

@@ -51,7 +51,7 @@ from proxflow.cli.inputs import (
     read_like,
 )
 from proxflow.cli.methods import check_options, chosen_methods, estimator_for
-from proxflow.cli.running import run_one, run_several
+from proxflow.cli.running import run_one, run_seeds, run_several
 
 __all__ = ["generate", "transport"]
 
@@ -73,6 +73,10 @@ def generate(
     L: FlowSlope = None,
     steps: MostSteps = None,
     seed: Seed = 0,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Run so many seeds, --seed and those after it, side by side: numbers get deviations."),
+    ] = None,
     out: Out = None,
     overwrite: Overwrite = False,
     resume: Resume = False,
@@ -126,21 +130,31 @@ def generate(
         raise ValueError(f"-n must be a positive whole number, got {n}.")
     _check_kept(keep_flow)
 
-    def mover(name: str) -> Any:
+    def mover(name: str, seed: int) -> Any:
         return estimator_for(
-            name, options, n_particles=max(n or 0, len(table.values)), source=source, labels=table.labels,
-            image=table.image,
+            name, options | {"seed": seed}, n_particles=max(n or 0, len(table.values)), source=source,
+            labels=table.labels, image=table.image,
         )  # fmt: skip
 
     judged: dict[str, Any] = {"heldout": heldout, "trial": not no_trial, "pictures": not no_pictures, "keep": n}
     choices = Choices("generate", given(options))
+    if seeds is not None and seeds < 2:
+        raise ValueError(f"--seeds must be a whole number of at least 2, got {seeds}.")
+    several = [(seed + index) % 2**32 for index in range(seeds or 1)]
+    if len(methods) == 1 and seeds is not None:
+        run_seeds(
+            choices, partial(mover, methods[0]), several, table, out, overwrite, as_json, resume,
+            keep_flow=keep_flow is not None, **judged,
+        )  # fmt: skip
+        return
     if len(methods) == 1:
         run_one(
-            choices, mover(method), table, out, overwrite, as_json, resume, keep_flow=keep_flow is not None, **judged
+            choices, mover(methods[0], seed), table, out, overwrite, as_json, resume,
+            keep_flow=keep_flow is not None, **judged,
         )  # fmt: skip
         return
     run_several(
-        choices, {name: partial(mover, name) for name in methods}, table, out, overwrite, as_json, resume,
+        choices, {name: partial(mover, name) for name in methods}, several, table, out, overwrite, as_json, resume,
         keep_flow=keep_flow is not None, **judged,
     )  # fmt: skip
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from proxflow.runs import Data, Mover, RunResult
     from proxflow.store import RunFolder
 
-__all__ = ["run_one", "run_several"]
+__all__ = ["run_one", "run_seeds", "run_several"]
 
 _FRESH = 1000  # new samples whose making is timed where methods are compared
 
@@ -41,9 +43,73 @@ def run_one(
         _tell(result, time.perf_counter() - started)
 
 
+def run_seeds(
+    choices: Choices, make: Callable[[int], Mover], seeds: Sequence[int], target: Data, out: Path | None,
+    overwrite: bool, as_json: bool, resume: bool, *, pictures: bool = True, **options: Any,
+) -> None:  # fmt: skip
+    """Run one method with several seeds, each into a folder of its own, and say what of the result is luck."""
+    from proxflow.store import to_json
+
+    _check(make(seeds[0]), target)
+    whole = folder_for(choices, out, overwrite, resume)
+    if whole is None:
+        _finished(out, as_json)
+        return
+    whole.settings(choices.settings())
+    summary = _spread_over(choices, make, seeds, target, whole, overwrite, resume, pictures, whole.path, **options)
+    whole.settings(choices.settings() | {"stopped": "all seeds have run"})
+    if as_json:
+        typer.echo(to_json(summary))
+        return
+    from proxflow.ensemble_page import lines_of
+
+    typer.echo(f"{len(seeds)} seeds: {whole.path}")
+    for line in lines_of(summary):
+        typer.echo(f"  {line}")
+    if pictures:
+        typer.echo(f"  Report: {whole.path / 'report.html'}")
+
+
+def _spread_over(
+    choices: Choices, make: Callable[[int], Mover], seeds: Sequence[int], target: Data, whole: RunFolder,
+    overwrite: bool, resume: bool, pictures: bool, resume_at: Path, **options: Any,
+) -> dict[str, Any]:  # fmt: skip
+    """Run the seeds side by side in folders of this one, and write what they say together."""
+    from proxflow.ensemble_page import draw_seeds, summary_of
+    from proxflow.ensembles import Watcher, at_once
+    from proxflow.progress import Progress
+    from proxflow.runs import finish, run_transport
+    from proxflow.store import write_json
+
+    folders = {seed: whole.path / f"seed-{seed}" for seed in seeds}
+    steps = make(seeds[0]).get_params()["steps"]
+    # Filters of warnings are one for all threads: whatever these leave behind ends here.
+    with warnings.catch_warnings(), Progress("transporting", len(seeds) * steps) as bar:
+        watcher = Watcher(bar)
+
+        def task(seed: int) -> None:
+            own = Choices(choices.command, choices.arguments | {"seeds": None, "seed": seed})
+            folder = folder_for(own, folders[seed], overwrite, resume)
+            if folder is None:
+                return  # finished before
+            transport = make(seed).set_params(progress=False)
+            run_transport(
+                transport, target, folder=folder, settings=own.settings(), resume_at=resume_at, callbacks=(watcher,),
+                **options,
+            )  # fmt: skip
+            finish(folder)
+
+        at_once([partial(task, seed) for seed in seeds], watcher)
+    summary = summary_of(folders)
+    write_json(whole.path / "result.json", summary)
+    if pictures:
+        draw_seeds(summary, folders, target, whole, choices.arguments, choices.line())
+    return summary
+
+
 def run_several(
-    choices: Choices, movers: Mapping[str, Callable[[], Mover]], target: Data, out: Path | None, overwrite: bool,
-    as_json: bool, resume: bool, *, pictures: bool = True, **options: Any,
+    choices: Choices, movers: Mapping[str, Callable[[int], Mover]], seeds: Sequence[int], target: Data,
+    out: Path | None, overwrite: bool, as_json: bool, resume: bool, *, pictures: bool = True, **options: Any,
 ) -> None:  # fmt: skip
     """Run every method into a folder of its own, and compare them in one report.
 
@@ -57,7 +123,7 @@ def run_several(
     from proxflow.store import to_json, write_json
 
     for make in movers.values():
-        _check(make(), target)
+        _check(make(seeds[0]), target)
     whole = folder_for(choices, out, overwrite, resume)
     if whole is None:
         _finished(out, as_json)
@@ -70,9 +136,16 @@ def run_several(
         if folder is None:
             continue  # finished before
         started = time.perf_counter()
+        if len(seeds) > 1:
+            folder.settings(own.settings())
+            _spread_over(
+                own, make, seeds, target, folder, overwrite, resume, pictures, whole.path, fresh=_FRESH, **options
+            )
+            folder.settings(own.settings() | {"stopped": "all seeds have run"})
+            continue
         try:
             result = _run(
-                own, make(), target, folder, pictures=pictures, resume_at=whole.path, fresh=_FRESH, **options
+                own, make(seeds[0]), target, folder, pictures=pictures, resume_at=whole.path, fresh=_FRESH, **options
             )  # fmt: skip
         except Diverged as problem:
             failed[method] = str(problem)

@@ -10,6 +10,7 @@ touches pyplot or any other global state: they work without a display and from s
 | how did a training go? | `training_curves` |
 | are the paths straight? | `paths` |
 | which method's samples are better? | `clouds_beside` |
+| what of it is luck? | `seed_curves`, `seed_dots` |
 | what do the new images look like? | `image_grid` |
 | what became of each image? | `image_pairs` |
 | are they copies? | `image_comparison`, `nearest_distances` |
@@ -25,6 +26,7 @@ from proxflow.plots.curves import convergence
 from proxflow.plots.images import image_comparison, image_grid, image_pairs
 from proxflow.plots.particles import particles_over_time
 from proxflow.plots.samples import marginals, nearest_distances
+from proxflow.plots.seeds import seed_curves, seed_dots
 from proxflow.plots.side_by_side import clouds_beside
 from proxflow.plots.style import save_figure
 from proxflow.plots.tails import survival_curves
@@ -42,6 +44,8 @@ __all__ = [
     "particles_over_time",
     "paths",
     "save_figure",
+    "seed_curves",
+    "seed_dots",
     "survival_curves",
     "training_curves",
 ]

@@ -1,0 +1,151 @@
+"""Several seeds side by side: each what it is alone, numbers with deviations, and the command that asks for them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.utils.validation import NotFittedError
+
+from proxflow import Ensemble, GammaGAN, ParticleTransport, ProximalFlow, Spread, cli, plots, wasserstein
+from proxflow.contest import CRITERIA, Contest, Entry
+from proxflow.ensembles import Watcher, at_once, curves_of
+
+TARGET = np.random.default_rng(0).normal((2, 0), 1, (60, 2))
+QUICK = {"steps": 5, "width": 8, "updates": 1}
+MOVERS = {
+    "particles": ParticleTransport(**QUICK, random_state=3),
+    "velocity": ProximalFlow(**QUICK, depth=1, time_steps=2, random_state=3),
+    "generator": GammaGAN(**QUICK, depth=1, random_state=3),
+}
+
+
+@pytest.mark.parametrize("name", MOVERS)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # five steps need not be sound
+def test_every_member_has_the_bits_of_its_seed_alone(name):
+    runs = Ensemble(MOVERS[name], seeds=3).fit(TARGET)
+    assert runs.seeds_ == (3, 4, 5)
+    alone = MOVERS[name].__class__(**MOVERS[name].get_params() | {"random_state": 4}).fit(TARGET)
+    np.testing.assert_array_equal(runs.particles_[1], alone.particles_)
+    np.testing.assert_array_equal(runs.history_["value"][1], alone.history_["value"])
+    assert not np.array_equal(runs.particles_[0], runs.particles_[1])
+    assert MOVERS[name].callbacks == ()  # the given estimator is left as it was
+
+
+def test_numbers_with_deviations():
+    runs = Ensemble(MOVERS["particles"], seeds=(7, 3)).fit(TARGET, TARGET - 1)
+    found = runs.measure(lambda run: wasserstein(run.particles_, TARGET))
+    assert found.values.shape == (2,)
+    spread = Spread(np.array([1.0, 2.0, 3.0]))
+    assert (spread.mean, spread.deviation, spread.error) == pytest.approx((2.0, 1.0, 3**-0.5))
+    assert str(spread) == "2 ± 1"
+    padded = curves_of([{"value": np.ones(3)}, {"value": np.ones(2)}])["value"]
+    assert np.isnan(padded[1, 2])
+    assert np.isfinite(padded).sum() == 5
+
+
+@pytest.mark.parametrize("settings", [{"seeds": 0}, {"seeds": ()}, {"seeds": 2, "jobs": 0}])
+def test_no_seeds_are_refused(settings):
+    with pytest.raises(ValueError, match=r"seeds|jobs"):
+        Ensemble(MOVERS["particles"], **settings).fit(TARGET)
+
+
+def test_unfitted_and_failing_members():
+    with pytest.raises(NotFittedError):
+        Ensemble(MOVERS["particles"]).measure(float)
+    with pytest.raises(ValueError, match="NaN"):
+        Ensemble(MOVERS["particles"], seeds=2).fit(np.full((9, 2), np.nan))
+
+
+def test_an_interrupt_stops_all_members():
+    watcher, ended = Watcher(), []
+
+    def task():
+        while watcher(type("Run", (), {"step": 1})) is None:
+            time.sleep(0.01)
+        ended.append(1)
+
+    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        at_once([task, task], watcher)
+    assert len(ended) == 2
+
+
+def test_differences_within_two_errors_are_none():
+    def entry(method, values):
+        members = [{"judgement": {"closeness": value}} for value in values]
+        return Entry(method, {"members": members}, TARGET)
+
+    near = Contest((entry("a", [1.5, 2.5, 2.0]), entry("b", [1.8, 2.8, 2.3])), {})
+    far = Contest((entry("a", [2.0, 2.01, 1.99]), entry("b", [2.3, 2.31, 2.29])), {})
+    assert near.verdicts()[0][1] == ["a", "b"]
+    assert far.verdicts()[0][1] == ["a"]
+    assert far.table()[1][1] == "2 ± 0.01"
+    assert CRITERIA[0].shown(2.0, None) == "2"
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("seeds")
+    pd.DataFrame(TARGET, columns=["age", "height"]).to_csv(folder / "a.csv", index=False)
+    line = ["generate", "a.csv", "--seeds", "3", "--seed", "5", "--steps", "4", "--width", "8", "--updates", "1"]
+    command = [sys.executable, "-m", "proxflow", *line, "--out", "o"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder, done.stdout
+
+
+def call(monkeypatch, folder, *arguments):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["proxflow", *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return int(end.value.code or 0)
+
+
+class TestCommand:
+    def test_a_folder_for_each_seed_and_numbers_with_deviations(self, written):
+        folder, said = written
+        assert {p.name for p in (folder / "o").iterdir()} == {
+            "settings.json", "result.json", "report.html", "figures", "seed-5", "seed-6", "seed-7",
+        }  # fmt: skip
+        result = json.loads((folder / "o" / "result.json").read_text())
+        values = [json.loads((folder / "o" / f"seed-{s}" / "result.json").read_text()) for s in (5, 6, 7)]
+        closeness = [value["judgement"]["closeness"] for value in values]
+        assert result["numbers"]["closeness"]["mean"] == pytest.approx(np.mean(closeness))
+        assert result["numbers"]["closeness"]["deviation"] == pytest.approx(np.std(closeness, ddof=1))
+        assert f"{np.mean(closeness):.3g} ± " in said
+        page = (folder / "o" / "report.html").read_text()
+        assert "deviation" in page
+        assert page.count("<img") == 3
+
+    def test_a_member_is_an_ordinary_run_and_finished_runs_stay(self, written, monkeypatch, capsys):
+        folder, _ = written
+        assert call(monkeypatch, folder, "rerun", "o/seed-6", "--out", "again") == 0
+        assert (folder / "again" / "samples.csv").read_bytes() == (folder / "o/seed-6/samples.csv").read_bytes()
+        assert call(monkeypatch, folder, "resume", "o") == 0
+        assert "nothing to resume" in capsys.readouterr().out
+
+    def test_one_seed_is_no_ensemble(self, written, monkeypatch, capsys):
+        assert call(monkeypatch, written[0], "generate", "a.csv", "--seeds", "1", "--out", "x") == 2
+        assert "at least 2" in capsys.readouterr().err
+        assert not Path("x").exists()
+
+
+def test_plots_of_constant_and_short_curves():
+    curves = {"value": np.full((2, 3), np.nan), "slope": np.ones((2, 3))}
+    curves["value"][:, 0] = 1.0
+    assert len(plots.seed_curves(curves).axes) == 2
+    with pytest.raises(ValueError, match="none of"):
+        plots.seed_curves({"other": np.ones((2, 3))})
+    with pytest.raises(ValueError, match="expected"):
+        plots.seed_curves({"value": np.ones(3)})
+    with pytest.raises(ValueError, match="no numbers"):
+        plots.seed_dots({})
