@@ -174,7 +174,7 @@ class Potential(eqx.Module):
 
 def ot_flow(
     train: np.ndarray, seed: int, source: np.ndarray | None = None, *,
-    steps: int = 2000, width: int = 32, rate: float = 1e-2, likelihood: float = 100.0, optimality: float = 5.0,
+    steps: int = 2000, width: int = 32, rate: float = 1e-1, likelihood: float = 100.0, optimality: float = 5.0,
 ) -> Sampler:  # fmt: skip
     """Data to a Gaussian by maximum likelihood, with the paper's weights (kinetic energy 1) and 8 steps of RK4."""
     only_gaussian(source, "OT-Flow")

@@ -98,7 +98,7 @@ MOST = 1000  # samples and particles: the Gram matrix of both has the square of 
 
 def mmd_flow(
     train: np.ndarray, seed: int, source: np.ndarray | None = None, *,
-    steps: int = 500, kernel: str = "energy", bandwidth: float | None = None, share: float = 0.2,
+    steps: int = 500, kernel: str = "energy", bandwidth: float | None = None, share: float = 0.5,
 ) -> Sampler:  # fmt: skip
     """Nothing is trained: to sample is to run the flow, of at most 1000 particles to as many samples at a time."""
     unit, samples, start = begin(train, source)
