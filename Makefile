@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/demo
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test package check bench docs clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -26,6 +26,9 @@ demo: $(VENV)/.core  ## 200 handwritten digits become 600 new ones, with a repor
 
 test: $(VENV)/.dev  ## every test
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+package: $(VENV)/.dev  ## wheel and sdist in dist/, installed and tried in clean environments
+	.ci/package $(BIN)/python
 
 check: $(VENV)/.dev  ## lint, format, types, docs
 	$(BIN)/ruff check .
