@@ -69,7 +69,7 @@ def write_page(folder: RunFolder, content: PageContent) -> Path:
         "command": content.command,
     }  # fmt: skip
     write_json(folder.path / "page.json", page)
-    return rebuild(folder.path)
+    return _written(folder.path, _kept(folder.path), folder.path / "report.html")
 
 
 def rebuild(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> Path:
@@ -90,12 +90,13 @@ def rebuild(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None =
     'report.html'
     """
     place = Path(folder)
-    content = _content(place)
-    exhibits = exhibits_of(place)
+    return _written(place, _content(place), place / "report.html" if out is None else Path(out))
+
+
+def _written(folder: Path, content: PageContent, out: Path) -> Path:
     return write_report(
-        place / "report.html" if out is None else Path(out), title=content.title, summary=content.summary,
-        tables=content.tables, figures=content.figures, settings=content.settings, command=content.command,
-        moving=Moving(exhibits),
+        out, title=content.title, summary=content.summary, tables=content.tables, figures=content.figures,
+        settings=content.settings, command=content.command, moving=Moving(exhibits_of(folder)),
     )  # fmt: skip
 
 
@@ -103,7 +104,8 @@ def page_text(folder: str | os.PathLike[str], live: Mapping[str, Any]) -> str:
     """The page as it is now, asking a server for news; ValueError as `rebuild`."""
     place, now = Path(folder), standing(folder)
     content = _content(place)
-    summary = content.summary if now.ended else [now.said, *content.summary]
+    told = now.ended or content.summary[0] == now.said
+    summary = content.summary if told else [now.said, *content.summary]
     return report_text(
         title=content.title, summary=summary, tables=content.tables, figures=content.figures,
         settings=content.settings, command=content.command, moving=Moving(exhibits_of(place), live),
@@ -295,7 +297,7 @@ def _said(folder: Path, settings: Mapping[str, Any]) -> PageContent:
     data = arguments.get("data") or arguments.get("target")
     title = " ".join([str(settings.get("command", "run")), *([Path(str(data)).name] if data else [])])
     judged = _judged(folder)
-    summary = ([*judged[0], now.said] if judged is not None else [now.said]) if now.ended else []
+    summary = [*judged[0], now.said] if now.ended and judged is not None else [now.said]
     tables = [] if judged is None else [judged[1]]
     history = _history(folder)
     if history:

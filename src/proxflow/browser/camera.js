@@ -32,7 +32,7 @@ class Camera {
     } else {
       // The longest diagonal fits however the box is turned.
       const sides = this.scene.equal ? this.half : [1, 1, 1];
-      const unit = Math.min(...room) / (1.75 * Math.hypot(...sides));
+      const unit = Math.min(...room) / (1.7 * Math.hypot(...sides));
       this.scale = this.half.map((half, axis) => (unit * sides[axis]) / half);
     }
   }
@@ -105,9 +105,9 @@ function ticks(low, high, count) {
   return found;
 }
 
-function short(value) {
+function short(value, digits = 4) {
   if (!isFinite(value)) return "–";
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(1).replace("e+", "e").replace("-", "−");
-  return String(Number(value.toPrecision(4))).replace("-", "−");
+  return String(Number(value.toPrecision(digits))).replace("-", "−");
 }

@@ -58,8 +58,8 @@ class Curves {
     const field = element("div", { className: "field" }, svg);
     if (numbers.length) {
       field.append(
-        element("span", { className: "high", textContent: short(high) }),
-        element("span", { className: "low", textContent: short(low) }),
+        element("span", { className: "high", textContent: short(high, 3) }),
+        element("span", { className: "low", textContent: short(low, 3) }),
       );
     }
     const foot = element(

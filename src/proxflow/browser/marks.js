@@ -48,8 +48,8 @@ class Marks {
     const size = [this.size(scene.goal.length / scene.width), this.size(scene.count)];
     const grow = Math.min(Math.sqrt(camera.zoom), 2.5);
     for (const dot of dots) {
-      const fade = camera.flat ? 1 : 0.62 - (0.38 * dot.depth) / reach;
-      pen.globalAlpha = (dot.goal ? 0.55 : 0.75) * Math.min(Math.max(fade, 0.25), 1);
+      const fade = camera.flat ? 1 : 0.8 - (0.4 * dot.depth) / reach;
+      pen.globalAlpha = (dot.goal ? 0.6 : 0.78) * Math.min(Math.max(fade, 0.25), 1);
       pen.fillStyle = dot.code !== null ? this.ofClass(dot.code) : dot.goal ? this.colour.goal : this.colour.particles;
       if (dot.goal && dot.code !== null) pen.globalAlpha *= 0.45;
       pen.beginPath();
@@ -126,7 +126,7 @@ class Marks {
     pen.textAlign = "right";
     pen.textBaseline = "middle";
     const [low, high] = [camera.value(1, floor), camera.value(1, MARGIN.top)];
-    for (const value of ticks(low, high, camera.height / 70)) {
+    for (const value of ticks(low, high, camera.height / 60)) {
       const y = camera.project([camera.middle[0], value], 0)[1];
       if (y < MARGIN.top + 24 || y > floor - 6) continue;
       pen.fillText(short(value), MARGIN.left - 7, y);
@@ -146,7 +146,7 @@ class Marks {
     pen.textAlign = "center";
     pen.textBaseline = "top";
     const [low, high] = [camera.value(0, MARGIN.left), camera.value(0, camera.width - MARGIN.right)];
-    for (const value of ticks(low, high, camera.width / 110)) {
+    for (const value of ticks(low, high, camera.width / 80)) {
       const x = camera.project([value, camera.middle[1]], 0)[0];
       if (x > MARGIN.left + 4 && x < camera.width - MARGIN.right) pen.fillText(short(value), x, floor + 8);
     }
@@ -196,7 +196,10 @@ class Marks {
       const chosen = axis < 2 ? edges.sort((a, b) => b.y - a.y)[0] : edges.sort((a, b) => a.x - b.x)[0];
       const left = chosen.x < camera.centre[0] + camera.shift[0];
       pen.textAlign = left ? "right" : "left";
-      this.words(name, chosen.x + (left ? -8 : 8), chosen.y + (axis < 2 ? 8 : 0), camera.width / 2);
+      // Inside the picture, also where it is narrow.
+      const room = Math.min(pen.measureText(name).width, camera.width / 2) + 4;
+      const x = left ? Math.max(chosen.x - 8, room) : Math.min(chosen.x + 8, camera.width - room);
+      this.words(name, x, chosen.y + (axis < 2 ? 8 : 0), camera.width / 2);
     });
   }
 
