@@ -27,7 +27,9 @@ def scene(width=2, moments=5, count=20, **words):
     start, goal = RNG.normal(size=(count, width)), RNG.normal(size=(30, width)) + 4
     ways = [start + 4 * share for share in np.linspace(0, 1, moments)]
     backdrop = Backdrop.of(goal, start, [f'"{axis}" <b>' for axis in range(width)], **words)
-    return backdrop.scene([10 * step for step in range(moments)], [backdrop.places(w) for w in ways], 10 * (moments - 1))
+    return backdrop.scene(
+        [10 * step for step in range(moments)], [backdrop.places(w) for w in ways], 10 * (moments - 1)
+    )
 
 
 def history(steps=41):
@@ -111,9 +113,7 @@ def test_a_large_run_is_thinned_and_stays_small(tmp_path):
                            goal_rows=["a name that is far too long for a page " * 9] * 600)  # fmt: skip
     ways = [backdrop.places(goal[:510] + 1 - step / 80) for step in range(80)]
     found = backdrop.scene(list(range(80)), ways, 10_000)
-    assert found.note == (
-        "510 of 50,000 particles and 600 of 4,000 target points, at 60 moments of 10,000 steps."
-    )
+    assert found.note == ("510 of 50,000 particles and 600 of 4,000 target points, at 60 moments of 10,000 steps.")
     drawn = curves({name: RNG.normal(size=10_000) for name in ("value", "fisher", "slope", "step_size")})
     written = page(tmp_path, [Exhibit(name, found, drawn) for name in ("gpa", "proximal", "gan")])
     assert (tmp_path / "page.html").stat().st_size < 6_000_000
@@ -220,7 +220,9 @@ def test_it_loads_in_silence_and_asks_for_nothing(browser, plane):
     assert [address for address in browser.requests() if not address.startswith("data:")] == [plane]
     assert not browser.value("document.getElementById('moving').hidden")
     assert text_of(browser, "#moving .time output") == "step 40"
-    assert text_of(browser, "#moving .note").startswith("All 20 particles and 30 target points, at 5 moments of 40 steps.")
+    assert text_of(browser, "#moving .note").startswith(
+        "All 20 particles and 30 target points, at 5 moments of 40 steps."
+    )
 
 
 def test_the_slider_moves_the_points_and_the_cursor(browser, plane):

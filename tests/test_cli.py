@@ -49,7 +49,18 @@ def test_help_and_version_are_instant_and_complete():
     done = process("--help")
     assert done.returncode == 0
     assert time.perf_counter() - start < 20  # a hang, not a speed: speeds live in benchmarks
-    for command in ("demo", "generate", "transport", "augment", "compare", "replay", "rerun", "resume", "report", "serve"):
+    for command in (
+        "demo",
+        "generate",
+        "transport",
+        "augment",
+        "compare",
+        "replay",
+        "rerun",
+        "resume",
+        "report",
+        "serve",
+    ):
         assert command in done.stdout
         assert f"Example: proxflow {command}" in process(command, "--help").stdout
     assert re.fullmatch(r"proxflow \d+\.\d+\.\d+\n", process("--version").stdout)

@@ -15,6 +15,7 @@ import pytest
 
 from proxflow import cli, plots
 from proxflow.contest import CRITERIA, Contest, Entry
+from proxflow.run_pages import exhibits_of
 
 # Every run shares these, so that a process compiles each method once.
 QUICK = ["--steps", "4", "--width", "8", "--depth", "2", "--updates", "1", "--no-trial"]

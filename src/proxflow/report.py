@@ -267,4 +267,3 @@ def _version() -> str:
         return version("proxflow")
     except PackageNotFoundError:  # run from a source tree that was never installed
         return "of unknown version"
-

@@ -24,10 +24,9 @@ import numpy as np
 from proxflow.browser import Backdrop, Exhibit, Moving, Scene
 from proxflow.browser.curves import curves
 from proxflow.browser.scene import few_rows
-from proxflow.checkpoints import any_checkpoint
+from proxflow.notes import ended_whole
 from proxflow.report import ReportFigure, ReportTable, report_text, write_report
 from proxflow.store import RunFolder, read_json, write_json
-from proxflow.training import ended_whole
 
 __all__ = ["PageContent", "Standing", "exhibits_of", "page_text", "rebuild", "standing", "write_page"]
 
@@ -130,7 +129,7 @@ def standing(folder: str | os.PathLike[str]) -> Standing:
     settings = _settings(place)
     written = max((_changed(file) for file in _files(place)), default=0.0)
     stopped = str(settings.get("stopped", ""))
-    keeps = any_checkpoint(place / "checkpoint.npz")
+    keeps = any(place.glob("checkpoint*.npz"))
     if stopped and (not keeps or not ended_whole(stopped)):
         return Standing(True, f"Ended: {stopped}.", written)
     if stopped:
@@ -146,7 +145,9 @@ def standing(folder: str | os.PathLike[str]) -> Standing:
 
 def _settings(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder." if not folder.exists() else f"{folder}: a file, not a run's folder.")
+        raise ValueError(
+            f"{folder}: no such folder." if not folder.exists() else f"{folder}: a file, not a run's folder."
+        )
     if not (folder / "settings.json").exists():
         raise ValueError(f"{folder}: not the folder of a run: it has no settings.json of one.")
     settings = read_json(folder / "settings.json")
@@ -243,15 +244,15 @@ def _history(folder: Path) -> dict[str, np.ndarray]:
     try:
         if not file.exists() or file.stat().st_size > _HISTORY:
             return {}
-        with open(file, encoding="utf-8") as handle:
-            names = handle.readline().strip().split(",")
-            rows = np.loadtxt(handle, delimiter=",", ndmin=2)
+        first, _, rest = file.read_text(encoding="utf-8").partition("\n")
+        if not rest.strip():
+            return {}
+        names = first.strip().split(",")
+        rows = np.loadtxt(rest.splitlines(), delimiter=",", ndmin=2)
     except OSError as problem:
         raise ValueError(f"cannot read {file}: {problem.strerror}.") from None
     except (ValueError, UnicodeDecodeError):
         raise ValueError(f"{file}: damaged: not the numbers of a run.") from None
-    if rows.size == 0:
-        return {}
     if "value" not in names or rows.shape[1] != len(names):
         raise ValueError(f"{file}: damaged: not the numbers of a run.")
     return dict(zip(names, rows.T, strict=True))
@@ -326,7 +327,8 @@ def _judged(folder: Path) -> tuple[list[str], ReportTable] | None:
     if not isinstance(found, dict):
         return None
     try:
-        judgement = Judgement(**{name: math.nan if value is None else value for name, value in found.items()})
+        numbers: dict[str, Any] = {name: math.nan if value is None else value for name, value in found.items()}
+        judgement = Judgement(**numbers)
         rows = [(name.replace("_", " "), value) for name, value in judgement.to_dict().items() if name != "basis"]
         return judgement.sentences(), ReportTable("How good the result is", ("what", "value"), rows)
     except (TypeError, ValueError):  # an earlier version's

@@ -9,6 +9,7 @@ readers at once, for every answer is made from the files anew.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
@@ -61,6 +62,8 @@ class Pages:
             found = standing(self._folder)
         except Waiting:
             return "waiting:"
+        except ValueError:
+            return "no run:"
         return f"ended {found.written}:" if found.ended else f"under way:{found.written}"
 
     def page(self) -> str:
@@ -115,10 +118,8 @@ def server_of(folder: str | os.PathLike[str], port: int = 0) -> Server:
         The folder holds something else than a run, or the port cannot be had.
     """
     pages = Pages(folder)
-    try:
+    with contextlib.suppress(Waiting):
         pages.standing()
-    except Waiting:
-        pass
     try:
         return Server(pages, port)
     except OSError as problem:

@@ -10,8 +10,10 @@ beginning of a training that was resumed, of which batches are not kept.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,25 +29,23 @@ _LOOKS = 12  # at a trained flow, per block
 _WIDE = 3  # features up to which units are the data's own
 
 
-def backdrop_of(transport: Any, target: Any, source: Any, first: np.ndarray, **words: Any) -> Backdrop:
+def backdrop_of(transport: Any, target: Any, source: Any, first: np.ndarray) -> Backdrop:
     """The backdrop of a run of `transport` onto the data `target`, from the data `source` or None.
 
-    first: (m, d), the first cloud, with the labels' columns if the data have labels. words: `unit`, `kind`, `paired`,
-    `total`, `rows` and `labels` of `Backdrop`, where they are not what follows from the data.
+    first: (m, d), the first cloud, with the labels' columns if the data have labels. What its rows are called follows
+    from the source; a caller who knows better replaces it.
     """
-    some = few_rows(len(target.values))
-    labels = None
+    some, columns = few_rows(len(target.values)), target.columns
+    labels = goal_labels = None
     if target.labels is not None:
         labels = [str(code) for code in target.labels.labelling.codes(first)]
-    own = {
-        "total": (_count(transport, target, source), len(target.values)),
-        "rows": None if source is None else source.rows,
-        "labels": labels,
-        "goal_rows": _named(target.rows, some, len(target.values), "target row"),
-        "goal_labels": None if labels is None else [str(code) for code in target.labels.codes[some]],
-    }
+        goal_labels = [str(code) for code in target.labels.codes[some]]
     show = _shown(transport, target)
-    return Backdrop.of(show(target.values[some]), show(target.features(first)), target.columns, **(own | words))
+    return Backdrop.of(
+        show(target.values[some]), show(target.features(first)), columns,
+        total=(_count(transport, target, source), len(target.values)), rows=None if source is None else source.rows,
+        labels=labels, goal_rows=_named(target.rows, some, len(target.values), "target row"), goal_labels=goal_labels,
+    )  # fmt: skip
 
 
 def _shown(transport: Any, target: Any) -> Any:
@@ -93,11 +93,9 @@ class Onlooker:
             self._take(seen[len(self._times) :], paired=True)
         if time.monotonic() >= self._due:
             started = time.monotonic()
-            try:
+            with contextlib.suppress(ValueError):  # a full disk, of which the checkpoint tells
                 self._folder.history(run.history)
                 self.write(run.step)
-            except ValueError:  # a full disk, of which the checkpoint tells
-                pass
             finished = time.monotonic()
             self._due = finished + max(self._pause, _SHARE * (finished - started))
 
@@ -116,12 +114,13 @@ class Onlooker:
             if self._times and step == self._times[-1]:
                 continue
             if self._backdrop is None:
-                words: dict[str, Any] = {} if paired else {"kind": "sample", "called": "sample", "rows": None, "total": (len(cloud),
-                                                           len(self._target.values)), "paired": False}  # fmt: skip
                 try:
-                    self._backdrop = backdrop_of(self._transport, self._target, self._source, cloud, **words)
+                    found = backdrop_of(self._transport, self._target, self._source, cloud)
                 except ValueError:
                     return
+                total = (len(cloud), found.total[1])
+                batch = replace(found, kind="sample", called="sample", rows=None, total=total, paired=False)
+                self._backdrop = found if paired else batch
             shown = _shown(self._transport, self._target)
             self._times.append(int(step))
             self._places.append(self._backdrop.places(shown(self._target.features(cloud))))
@@ -140,10 +139,10 @@ def final_scene(transport: Any, target: Any, source: Any, called: str = "particl
     snapshots = transport.trajectory_
     if not snapshots:
         raise ValueError("no moment to show.")
-    words: dict[str, Any] = {"called": called}
+    backdrop = replace(backdrop_of(transport, target, source, snapshots[0][1]), called=called)
     if hasattr(transport, "health_"):  # of what was trained
-        words = {"kind": "sample", "called": "latent", "total": (len(snapshots[0][1]), len(target.values))}
-    backdrop = backdrop_of(transport, target, source, snapshots[0][1], **words)
+        total = (len(snapshots[0][1]), len(target.values))
+        backdrop = replace(backdrop, kind="sample", called="latent", total=total)
     show = _shown(transport, target)
     places = [backdrop.places(show(target.features(cloud))) for _, cloud in snapshots]
     return backdrop.scene([step for step, _ in snapshots], places, transport.n_steps_)
@@ -151,14 +150,16 @@ def final_scene(transport: Any, target: Any, source: Any, called: str = "particl
 
 def _flow_scene(transport: Any, target: Any, source: Any) -> Scene:
     """The scene of points on the ways of a trained flow: of a given source's own rows, else of fresh points."""
-    words: dict[str, Any] = {"unit": "% of the way", "kind": "source point", "called": "point"}
+    some = few_rows(MOST if source is None else len(source.values))
     if source is None:
         times, ways = transport.trajectory(n=MOST, looks=_LOOKS)
-        words["total"] = (ways.shape[1], len(target.values))
     else:
-        some = few_rows(len(source.values))
         times, ways = transport.trajectory(source.values[some], looks=_LOOKS)
-        words |= {"called": "row", "rows": _named(source.rows, some, len(source.values), "row")}
-    backdrop = backdrop_of(transport, target, source, ways[0], **words)
+    backdrop = backdrop_of(transport, target, source, ways[0])
+    backdrop = replace(backdrop, unit="% of the way", kind="source point", called="point", rows=None)
+    if source is None:
+        backdrop = replace(backdrop, total=(len(some), len(target.values)))
+    else:
+        backdrop = replace(backdrop, called="row", rows=_named(source.rows, some, len(source.values), "row"))
     show = _shown(transport, target)
     return backdrop.scene(100 * np.asarray(times) / times[-1], [backdrop.places(show(cloud)) for cloud in ways])

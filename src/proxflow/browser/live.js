@@ -2,7 +2,7 @@
 class Live {
   constructor(live, hear) {
     Object.assign(this, { ...live, hear });
-    if (live) setTimeout(() => this.ask(), 1000 * this.seconds);
+    setTimeout(() => this.ask(), 1000 * this.seconds);
   }
 
   async ask() {

@@ -6,9 +6,7 @@ let chosen = 0;
 
 function choose(number, keep = false) {
   chosen = Math.min(number, given.exhibits.length - 1);
-  const stay = keep || (player.scene && player.scene.axes.join() === given.exhibits[chosen].scene.axes.join());
   player.stop().open(given.exhibits[chosen], keep);
-  if (stay && !keep) player.seek(player.scene.last);
   tabs();
 }
 
@@ -48,30 +46,31 @@ function theme() {
   paint();
 }
 
+// The first time that there is something to show; of a run that goes on, where one was before the page was read again.
 function begin() {
   root.hidden = false;
-  choose(0);
+  const kept = given.live && remember(() => sessionStorage, KEPT);
+  choose(kept ? kept.chosen : 0);
+  if (kept && !kept.end) player.seek(player.scene.position(kept.time));
 }
 
 theme();
 if (given.exhibits.length) begin();
 if (given.live) {
-  const kept = remember(() => sessionStorage, KEPT);
-  if (kept && player.scene) {
-    choose(kept.chosen);
-    if (!kept.end) player.seek(player.scene.position(kept.time));
-  }
   addEventListener("pagehide", () => {
     if (!player.scene) return;
     const end = player.position >= player.scene.last;
     remember(() => sessionStorage, KEPT, { chosen, end, time: player.scene.time(player.position) });
   });
+  new Live(given.live, (news) => {
+    if (!news.exhibits?.length) return;
+    const shown = given.exhibits[chosen]?.name;
+    given.exhibits = news.exhibits;
+    chosen = Math.max(given.exhibits.findIndex((exhibit) => exhibit.name === shown), 0);
+    if (player.scene) choose(chosen, true);
+    else begin();
+  });
 }
-new Live(given.live, (news) => {
-  given.exhibits = news.exhibits;
-  if (given.exhibits.length && player.scene) choose(chosen, true);
-  else if (given.exhibits.length) begin();
-});
 // For tests and for the curious: what the page shows, and where.
 window.proxflow = {
   player,

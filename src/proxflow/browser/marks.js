@@ -63,7 +63,7 @@ class Marks {
   }
 
   size(count) {
-    return Math.min(Math.max(55 / Math.sqrt(Math.max(count, 1)), 1.3), 3.2);
+    return Math.min(Math.max(75 / Math.sqrt(Math.max(count, 1)), 1.3), 3.2);
   }
 
   dots(scene, camera, points, codes, goal, hidden) {

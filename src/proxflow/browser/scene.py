@@ -3,8 +3,8 @@
     place = low + (q + 32767) / 65534 · (high - low),    q = -32768 for a particle that is lost
 
 [low, high] holds every place within ten frames of the frame; what is farther is lost, as are non-finite numbers. A
-frame is then at least 3,000 levels wide, more than a screen has dots. At most 60 moments, spread evenly over the motion,
-of 2,000 particles over 2,000 target points: a megabyte in a page, whatever the run was.
+frame is then at least 3,000 levels wide, more than a screen has dots. At most 60 moments, spread evenly over the
+motion, of 2,000 particles over 2,000 target points: a megabyte in a page, whatever the run was.
 
 Bad at: runs whose last thousandth of the way matters.
 """
@@ -46,8 +46,8 @@ class Backdrop:
 
     goal: (n, k), the target where it is drawn. total: of how many particles and of how many target points those that
     are drawn are. rows, labels: names and classes of the drawn particles, (m,); goal_rows, goal_labels: of the drawn
-    target points, (n,); None if they have none. unit: what time counts; kind: what a particle is; called: what its number
-    counts, such as rows of a file.
+    target points, (n,); None if they have none. unit: what time counts; kind: what a particle is; called: what its
+    number counts, such as rows of a file.
     """
 
     view: View
@@ -85,7 +85,8 @@ class Backdrop:
         view = fit_view(goal[sound], cloud[alive], columns)
         places = np.where(sound[:, None], view.project(np.where(sound[:, None], goal, 0.0)), np.nan)
         return cls(
-            view, places, total or (len(cloud), len(goal)), rows, labels, goal_rows, goal_labels, unit, kind, called, paired
+            view, places, total or (len(cloud), len(goal)), rows, labels, goal_rows, goal_labels, unit, kind, called,
+            paired,
         )  # fmt: skip
 
     def alone(self) -> Backdrop:
@@ -117,7 +118,7 @@ class Backdrop:
         if not len(times):
             raise ValueError("no moment to show.")
         clouds = [np.asarray(cloud, np.float64) for cloud in places]
-        alive = [np.isfinite(cloud).all(axis=1) for cloud in clouds]
+        alive = [np.asarray(np.isfinite(cloud).all(axis=1)) for cloud in clouds]
         chosen = choose_moments(clouds, alive, _MOMENTS)
         most = min(len(cloud) for cloud in clouds)
         stack = np.stack([clouds[index][:most] for index in chosen])
@@ -188,14 +189,17 @@ class Scene:
         header, arrays = read_arrays(path, _KIND, _FORMAT)
         try:
             words = header["words"]
-            found = cls(*(arrays[name] for name in ("times", "places", "goal", "codes", "goal_codes")), words)
+            found = cls(
+                arrays["times"], arrays["places"], arrays["goal"], arrays["codes"], arrays["goal_codes"], words
+            )  # fmt: skip
             moments, count, width = found.places.shape
+            coded = (found.codes.shape, found.goal_codes.shape) == ((count,), found.goal.shape[:1])
             sound = (
                 found.places.dtype == found.goal.dtype == np.int16
                 and found.codes.dtype == found.goal_codes.dtype == np.uint8
                 and found.times.shape == (moments,) and moments > 0 and found.goal.shape[1:] == (width,)
                 and len(words["axes"]) == len(words["limits"]) == len(words["box"]) == width
-                and (not words["classes"] or (found.codes.shape, found.goal_codes.shape) == ((count,), found.goal.shape[:1]))
+                and (coded or not words["classes"])
                 and (words["rows"] is None or len(words["rows"]) == count)
                 and (words["goal_rows"] is None or len(words["goal_rows"]) == len(found.goal))
                 and isinstance(words["note"], str)
@@ -235,7 +239,8 @@ def _classes(
     if len(known) > _CLASSES or (len(ours), len(theirs)) != (count, goal_count):
         return [], none, none
     number = {name: index for index, name in enumerate(known)}
-    return known, *(np.array([number[name] for name in names], np.uint8) for names in (ours, theirs))
+    codes, goal_codes = (np.array([number[name] for name in names], np.uint8) for names in (ours, theirs))
+    return known, codes, goal_codes
 
 
 def _names(names: Sequence[str] | None, count: int) -> list[str] | None:

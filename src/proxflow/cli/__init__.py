@@ -1,5 +1,6 @@
-"""The command line: `proxflow demo | generate | transport | augment | integrate | compare | replay | resume | rerun |
-report | serve`.
+"""The command line: `proxflow demo | generate | transport | augment | integrate | compare`, and what follows them.
+
+`replay`, `resume`, `rerun`, `report` and `serve` take what an earlier run left.
 
 Every command reads files, writes one folder and prints a few lines. Bad input is one line on stderr and exit
 code 2, never a traceback. Heavy imports wait inside the commands, so that --help is instant.
