@@ -96,7 +96,8 @@ def test_lost_particles_are_marked_and_told():
 
 
 @pytest.mark.parametrize(("target", "first", "words"), [
-    (np.full((3, 2), np.nan), START, "target: no finite row"), (GOAL, np.full((3, 2), np.inf), "first cloud: no finite"),
+    (np.full((3, 2), np.nan), START, "target: no finite row"),
+    (GOAL, np.full((3, 2), np.inf), "first cloud: no finite"),
     (GOAL, START[:, :1], "1 features over a target of 2"),
 ])  # fmt: skip
 def test_what_cannot_be_drawn_is_named(target, first, words):

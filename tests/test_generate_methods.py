@@ -75,6 +75,7 @@ def files(folder: str) -> set[str]:
 
 
 WRITTEN = {"settings.json", "samples.csv", "history.csv", "result.json", "report.html", "flow.npz"}
+WRITTEN |= {"trajectory.npz", "page.json"}
 DRAWN = {f"figures/{name}" for name in ("particles.png", "particles.gif", "training_curves.png", "novelty.png")}
 
 
@@ -128,6 +129,8 @@ def test_several_methods_are_compared(compared):
         assert all(numbers[criterion.key] is not None for criterion in CRITERIA)
     assert set(found["winners"]["closeness"]) <= {"gpa", "proximal", "gan"}
     page = (folder / "all/report.html").read_text()
+    assert [exhibit.name for exhibit in exhibits_of(folder / "all")] == ["gpa", "proximal", "gan"]
+    assert 'id="moving"' in page
     assert "The methods side by side" in page
     assert "Who is best at what" in page
     assert (folder / "all/figures/methods.png").exists()

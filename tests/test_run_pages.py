@@ -49,7 +49,8 @@ def content(folder, **more):
 
     picture = save_figure(new_figure(1, 1), folder.figure_path("particles.png"))
     return PageContent(
-        "20 new samples", ["Close.", "More <b>."], [ReportTable("Numbers", ["a", "b"], [["x", float("nan")], ["y", 2.0]])],
+        "20 new samples", ["Close.", "More <b>."],
+        [ReportTable("Numbers", ["a", "b"], [["x", float("nan")], ["y", 2.0]])],
         [ReportFigure(picture, "caption", "words")], {"L": 0.5, "f": None}, "proxflow generate a.csv",
     )  # fmt: skip
 
@@ -165,7 +166,8 @@ def test_a_read_only_folder_is_one_line_and_another_place_works(tmp_path, capsys
 
 @pytest.mark.parametrize(("stopped", "checkpoint", "ended", "said"), [
     (None, True, False, "Under way: step 10, divergence 0.5."), ("all 10 steps taken", True, False, "being judged"),
-    ("all 10 steps taken", False, True, "Ended: all 10 steps taken."), ("interrupted", True, True, "Ended: interrupted."),
+    ("all 10 steps taken", False, True, "Ended: all 10 steps taken."),
+    ("interrupted", True, True, "Ended: interrupted."),
     ("non-finite numbers at step 3", True, True, "Ended: non-finite"),
 ])  # fmt: skip
 def test_how_a_run_stands(tmp_path, stopped, checkpoint, ended, said):
@@ -297,8 +299,8 @@ def test_a_page_that_is_open_follows_the_run_and_keeps_its_moment(tmp_path, serv
 def test_serving_as_a_process_ends_with_one_line(tmp_path):
     folder = run_folder(tmp_path / "run")
     started = subprocess.Popen(
-        [sys.executable, "-m", "proxflow", "serve", "run"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-m", "proxflow", "serve", "run"], cwd=tmp_path, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     line = started.stdout.readline()
     assert line.startswith("run at http://127.0.0.1:"), started.communicate()
