@@ -175,7 +175,7 @@ def report(folder: Path) -> None:
         page.write_text(text.replace("</body>", f"<script>{pose}</script></body>"), encoding="utf-8")
         subprocess.run(
             [program, "--headless", "--no-sandbox", "--hide-scrollbars", f"--user-data-dir={scratch}/profile",
-             "--window-size=1000,950", "--virtual-time-budget=2000", f"--screenshot={folder / 'report.png'}",
+             "--window-size=1000,950", "--virtual-time-budget=2000", "--screenshot=" + str(folder / "report.png"),
              f"file://{page}"],
             check=True, stderr=subprocess.DEVNULL,
         )  # fmt: skip
