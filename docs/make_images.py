@@ -6,6 +6,7 @@ Fixed seeds: on one machine the same pictures come out. Takes about a quarter of
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,10 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from proxflow import ParticleTransport, augment, divergence, nearest_distance, plots
+from proxflow.browser import Backdrop, Exhibit, Moving
+from proxflow.browser.curves import curves
 from proxflow.data.digits import load_digits_split
 from proxflow.data.toy import pinwheel
 from proxflow.plots.style import INK, PARTICLES, TARGET, bare_axes, headline, legend, new_figure
 from proxflow.plots.tables import column_shares
+from proxflow.report import write_report
 
 IMAGES = Path(__file__).parent / "images"
 
@@ -152,6 +156,31 @@ def augmentation(folder: Path) -> None:
     plots.save_figure(figure, folder / "augment.png")
 
 
+def report(folder: Path) -> None:
+    """Photograph the report of a run, half-way, with a particle pointed at, if there is a Chromium."""
+    program = shutil.which("chromium")
+    if program is None:
+        return
+    transport = ParticleTransport(n_particles=600, random_state=0).fit(pinwheel(300))
+    times, clouds = zip(*transport.trajectory_, strict=True)
+    backdrop = Backdrop.of(pinwheel(300), clouds[0], ["length", "width"], called="row")
+    scene = backdrop.scene(times, [backdrop.places(cloud) for cloud in clouds], transport.n_steps_)
+    exhibit = Exhibit("gpa", scene, curves(transport.history_, lipschitz=transport.settings_["L"]))
+    with tempfile.TemporaryDirectory() as scratch:
+        words = ["600 new samples from 300."]
+        page = write_report(f"{scratch}/report.html", title="A pinwheel", summary=words, moving=Moving([exhibit]))
+        text = page.read_text(encoding="utf-8")
+        text = text.replace('<meta http-equiv="Content-Security-Policy"', "<meta")  # for one more program
+        pose = "proxflow.player.seek(9); proxflow.player.pointAt({index: 17, goal: false})"
+        page.write_text(text.replace("</body>", f"<script>{pose}</script></body>"), encoding="utf-8")
+        subprocess.run(
+            [program, "--headless", "--no-sandbox", "--hide-scrollbars", f"--user-data-dir={scratch}/profile",
+             "--window-size=1000,950", "--virtual-time-budget=2000", "--screenshot=" + str(folder / "report.png"),
+             f"file://{page}"],
+            check=True, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+
 def _shrink(file: Path) -> None:
     """Keep 64 colours: a third of the bytes, and no eye sees it."""
     from PIL import Image
@@ -188,6 +217,7 @@ if __name__ == "__main__":
         pictures,
         pixels,
         cohorts,
+        report,
     ):
         draw(chosen)
     for file in chosen.glob("*.png"):

@@ -253,7 +253,13 @@ def test_twenty_kills_at_random_times_change_no_bit(tmp_path, users_environment)
     told = json.loads(done.stdout)
     assert told["kills"] == 20
     assert told["with"] > 5  # most of them in mid-run
-    for name in ("samples.npy", "history.csv"):
+    for name in ("samples.npy", "history.csv", "trajectory.npz"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     left = sorted(file.name for file in (tmp_path / "killed").iterdir())
-    assert left == ["history.csv", "result.json", "samples.npy", "settings.json"]  # nothing half written stays behind
+    assert left == [
+        "history.csv",
+        "result.json",
+        "samples.npy",
+        "settings.json",
+        "trajectory.npz",
+    ]  # nothing half written stays behind

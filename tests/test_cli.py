@@ -49,7 +49,18 @@ def test_help_and_version_are_instant_and_complete():
     done = process("--help")
     assert done.returncode == 0
     assert time.perf_counter() - start < 20  # a hang, not a speed: speeds live in benchmarks
-    for command in ("demo", "generate", "transport", "augment", "compare", "replay", "rerun", "resume"):
+    for command in (
+        "demo",
+        "generate",
+        "transport",
+        "augment",
+        "compare",
+        "replay",
+        "rerun",
+        "resume",
+        "report",
+        "serve",
+    ):
         assert command in done.stdout
         assert f"Example: proxflow {command}" in process(command, "--help").stdout
     assert re.fullmatch(r"proxflow \d+\.\d+\.\d+\n", process("--version").stdout)
@@ -64,7 +75,7 @@ def test_generate_writes_everything_and_repeats_itself(here, capsys):
     made = {p.relative_to("one").as_posix() for p in Path("one").rglob("*") if p.is_file()}
     assert made == {
         "settings.json", "samples.csv", "history.csv", "result.json", "report.html", "figures/particles.png",
-        "figures/particles.gif", "figures/convergence.png", "figures/novelty.png",
+        "figures/particles.gif", "figures/convergence.png", "figures/novelty.png", "trajectory.npz", "page.json",
     }  # fmt: skip
     samples = pd.read_csv("one/samples.csv")
     assert list(samples.columns) == ["age", "height"]

@@ -114,7 +114,7 @@ class TestCommand:
     def test_a_folder_for_each_seed_and_numbers_with_deviations(self, written):
         folder, said = written
         assert {p.name for p in (folder / "o").iterdir()} == {
-            "settings.json", "result.json", "report.html", "figures", "seed-5", "seed-6", "seed-7",
+            "settings.json", "result.json", "page.json", "report.html", "figures", "seed-5", "seed-6", "seed-7",
         }  # fmt: skip
         result = json.loads((folder / "o" / "result.json").read_text())
         values = [json.loads((folder / "o" / f"seed-{s}" / "result.json").read_text()) for s in (5, 6, 7)]

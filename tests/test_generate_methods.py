@@ -15,6 +15,7 @@ import pytest
 
 from proxflow import cli, plots
 from proxflow.contest import CRITERIA, Contest, Entry
+from proxflow.run_pages import exhibits_of
 
 # Every run shares these, so that a process compiles each method once.
 QUICK = ["--steps", "4", "--width", "8", "--depth", "2", "--updates", "1", "--no-trial"]
@@ -74,6 +75,7 @@ def files(folder: str) -> set[str]:
 
 
 WRITTEN = {"settings.json", "samples.csv", "history.csv", "result.json", "report.html", "flow.npz"}
+WRITTEN |= {"trajectory.npz", "page.json"}
 DRAWN = {f"figures/{name}" for name in ("particles.png", "particles.gif", "training_curves.png", "novelty.png")}
 
 
@@ -127,6 +129,8 @@ def test_several_methods_are_compared(compared):
         assert all(numbers[criterion.key] is not None for criterion in CRITERIA)
     assert set(found["winners"]["closeness"]) <= {"gpa", "proximal", "gan"}
     page = (folder / "all/report.html").read_text()
+    assert [exhibit.name for exhibit in exhibits_of(folder / "all")] == ["gpa", "proximal", "gan"]
+    assert 'id="moving"' in page
     assert "The methods side by side" in page
     assert "Who is best at what" in page
     assert (folder / "all/figures/methods.png").exists()
@@ -174,7 +178,7 @@ def test_an_interrupted_training_goes_on_to_the_same_bits(here, capsys, monkeypa
 def test_all_checkpoints_of_several_blocks_are_removed(here, capsys):
     arguments = ["--method", "proximal", "--blocks", "2", "--kinetic-weight", "0.1", "--out", "o"]
     assert call(capsys, "generate", "a.csv", *arguments, *PLAIN)[0] == 0
-    assert files("o") == {"settings.json", "samples.csv", "history.csv", "result.json"}
+    assert files("o") == {"settings.json", "samples.csv", "history.csv", "result.json", "trajectory.npz"}
     assert len(pd.read_csv("o/history.csv")) == 8
 
 
@@ -312,5 +316,5 @@ def test_pictures_refuse_what_cannot_be_drawn():
 def test_one_method_over_several_leaves_nothing_of_them(again, capsys):
     (again / "all" / "gan" / "notes.txt").write_text("mine")
     assert call(capsys, "generate", "a.csv", "--out", "all", "--overwrite", *PLAIN)[0] == 0
-    assert files("all") == {"settings.json", "samples.csv", "history.csv", "result.json", "gan/notes.txt"}
+    assert files("all") == WRITTEN - {"report.html", "flow.npz", "page.json"} | {"gan/notes.txt"}
     assert not Path("all/proximal").exists()

@@ -1,4 +1,4 @@
-"""The report of several methods: the table, who wins what, and their samples side by side."""
+"""The report of several methods: the table, who wins what, their ways, and their samples side by side."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from proxflow.contest import CRITERIA, Contest
-from proxflow.report import ReportFigure, ReportTable, write_report
+from proxflow.report import ReportFigure, ReportTable
+from proxflow.run_pages import PageContent, write_page
 
 if TYPE_CHECKING:
     from proxflow.runs import Data
@@ -20,7 +21,7 @@ _MOST = 2000  # points drawn of a cloud
 
 
 def draw_contest(contest: Contest, target: Data, folder: RunFolder, arguments: Mapping[str, Any], command: str) -> None:
-    """Draw the samples of all methods into figures/, and write report.html."""
+    """Draw the samples of all methods into figures/, and write page.json and report.html."""
     names = [entry.method for entry in contest.entries]
     head, *rows = contest.table()
     tables = [
@@ -32,12 +33,13 @@ def draw_contest(contest: Contest, target: Data, folder: RunFolder, arguments: M
     won = [(criterion.name, sentence, criterion.meaning) for criterion, _, sentence in contest.verdicts()]
     if won:
         tables.append(ReportTable("Who is best at what", ("what", "best", "in words"), won))
-    write_report(
-        folder.path / "report.html", title=f"{' and '.join(names) or 'No method'} on the same data",
-        summary=[*contest.sentences(), "Every method has a folder and a report of its own beside this page."],
-        tables=tables, figures=_figures(contest, target, folder),
-        settings={name: value for name, value in arguments.items() if value is not None}, command=command,
+    content = PageContent(
+        f"{' and '.join(names) or 'No method'} on the same data",
+        [*contest.sentences(), "Every method has a folder and a report of its own beside this page."],
+        tables, _figures(contest, target, folder),
+        {name: value for name, value in arguments.items() if value is not None}, command,
     )  # fmt: skip
+    write_page(folder, content)
 
 
 def _resumed(contest: Contest) -> str:

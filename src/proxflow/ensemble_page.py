@@ -10,7 +10,8 @@ import numpy as np
 
 from proxflow.contest import CRITERIA, samples_in
 from proxflow.ensembles import Spread, curves_of
-from proxflow.report import ReportFigure, ReportTable, write_report
+from proxflow.report import ReportFigure, ReportTable
+from proxflow.run_pages import PageContent, write_page
 from proxflow.store import read_json
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def draw_seeds(
     summary: Mapping[str, Any], folders: Mapping[int, Path], target: Data, folder: RunFolder,
     arguments: Mapping[str, Any], command: str,
 ) -> None:  # fmt: skip
-    """Draw the spread of curves and numbers into figures/, and write report.html."""
+    """Draw the spread of curves and numbers into figures/, and write page.json and report.html."""
     from proxflow import plots
 
     members, spreads = summary["members"], _spreads(summary["members"])
@@ -84,11 +85,11 @@ def draw_seeds(
         ReportFigure(plots.save_figure(figure, folder.figure_path(f"{name}.png")), caption, alt)
         for name, figure, caption, alt in pictures
     ]
-    write_report(
-        folder.path / "report.html", title=f"{len(members)} seeds of one run", summary=_sentences(spreads, members),
-        tables=tables, figures=figures, settings={k: v for k, v in arguments.items() if v is not None},
-        command=command,
+    content = PageContent(
+        title=f"{len(members)} seeds of one run", summary=_sentences(spreads, members), tables=tables, figures=figures,
+        settings={k: v for k, v in arguments.items() if v is not None}, command=command,
     )  # fmt: skip
+    write_page(folder, content)
 
 
 def _sentences(spreads: Mapping[str, Spread], members: Sequence[Mapping[str, Any]]) -> list[str]:

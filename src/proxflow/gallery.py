@@ -27,8 +27,8 @@ def draw_report(
     settings: dict[str, Any],
     command: str | None,
 ) -> None:
-    """Draw every picture that suits the data into figures/, and write report.html."""
-    from proxflow.report import write_report
+    """Draw every picture that suits the data into figures/, and write page.json and report.html."""
+    from proxflow.run_pages import PageContent, write_page
 
     figures = _figures(result, target, source, folder)
     count, width = result.samples.shape
@@ -41,10 +41,7 @@ def draw_report(
         f"From {len(target.values)} target samples" + ("." if source is None else f" and {count} source samples."),
     ]
     shown = {k: v for k, v in settings.get("arguments", {}).items() if v is not None} | transport.settings_
-    write_report(
-        folder.path / "report.html", title=title, summary=summary, tables=_tables(result, target, source),
-        figures=figures, settings=shown, command=command,
-    )  # fmt: skip
+    write_page(folder, PageContent(title, summary, _tables(result, target, source), figures, shown, command))
 
 
 def _tables(result: RunResult, target: Data, source: Data | None) -> list[ReportTable]:

@@ -49,7 +49,8 @@ from proxflow.validation import (
 __all__ = ["GammaGAN"]
 
 _FEWEST_LATENTS, _MOST_LATENTS = 2, 64
-_LOOKS = (0.0, 0.02, 0.1, 0.25, 0.5, 1.0)  # shares of the training at which `trajectory_` looks
+# Shares of the training at which `trajectory_` looks: most of the way is early.
+_LOOKS = (0.0, 0.005, 0.01, 0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.0)
 _SHOWN = 2000
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from proxflow.spans import column_scales
 
-__all__ = ["notes_on", "way_out_of_overflow"]
+__all__ = ["ended_whole", "notes_on", "way_out_of_overflow"]
 
 
 def notes_on(
@@ -56,3 +56,8 @@ def way_out_of_overflow(settings: Mapping[str, Any]) -> str:
         step = f"a smaller step_size ({settings['step_size']:g} now; None follows the divergence)"
     other = ", or f='alpha' instead of KL, for e^φ overflows first" if settings["f"] == "KL()" else ""
     return f"Try {step}, a smaller L ({settings['L']:.3g} now){other}."
+
+
+def ended_whole(stopped: str) -> bool:
+    """Whether a run ended by having taken all its steps, or because a callback asked for it."""
+    return not any(word in stopped for word in ("interrupted", "non-finite", "diverged"))

@@ -1,8 +1,9 @@
 """One HTML file that tells what a run found: verdict, numbers, figures, settings, command.
 
-The file is self-contained: figures are embedded, styles are inside, there are no scripts and nothing is
-loaded from a network (a content security policy in its head forbids it), so it can be mailed or archived. It
-holds no date: the same run gives the same bytes. Bad at: interaction, and figures beyond a few megabytes.
+The file is self-contained: figures are embedded, styles are inside, and nothing is loaded from a network (a content
+security policy in its head forbids it), so it can be mailed or archived. Where something moved, one program inside
+shows it over time (`browser`); the policy allows that program and no other, and without JavaScript the page has all
+else. It holds no date: the same run gives the same bytes. Bad at: figures beyond a few megabytes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ReportFigure", "ReportTable", "write_report"]
+from proxflow.browser import Moving, Part, moving_part, stylesheet
+
+__all__ = ["ReportFigure", "ReportTable", "report_text", "write_report"]
 
 _LARGEST = 6_000_000  # bytes; mail servers and reviewers' browsers have patience for about that much
 _KINDS = {
@@ -56,6 +59,7 @@ def write_report(
     figures: Sequence[ReportFigure] = (),
     settings: Mapping[str, object] | None = None,
     command: str | None = None,
+    moving: Moving | None = None,
 ) -> Path:
     """Write a run's report as one self-contained HTML file under six megabytes, and return its path.
 
@@ -75,6 +79,8 @@ def write_report(
         The run's settings, shown exactly.
     command
         The command line that reproduces the run.
+    moving
+        What to show over time, if anything moved.
 
     Raises
     ------
@@ -97,6 +103,20 @@ def write_report(
     """
     from proxflow.store import atomic_path
 
+    text = report_text(
+        title=title, summary=summary, tables=tables, figures=figures, settings=settings, command=command, moving=moving
+    )  # fmt: skip
+    with atomic_path(Path(path)) as temporary:
+        # "replace": a file name that is not Unicode must not cost the user the report.
+        Path(temporary).write_bytes(text.encode("utf-8", "replace"))
+    return Path(path)
+
+
+def report_text(
+    *, title: str, summary: Sequence[str], tables: Sequence[ReportTable] = (), figures: Sequence[ReportFigure] = (),
+    settings: Mapping[str, object] | None = None, command: str | None = None, moving: Moving | None = None,
+) -> str:  # fmt: skip
+    """Return what `write_report` writes."""
     if len(summary) == 0:
         raise ValueError("a report needs at least one sentence of summary: its verdict.")
     sections = [_table(table) for table in tables]
@@ -106,17 +126,16 @@ def write_report(
         closing.append(_table(ReportTable("Settings", ("setting", "value"), rows)))
     if command:
         closing.append(f"<section><h2>Run it again</h2><pre><code>{_escape(command)}</code></pre></section>")
-    words = _page(title, summary, [*sections, *closing])
+    part = None if moving is None or not (moving.exhibits or moving.live) else moving_part(moving)
+    words = _page(title, summary, [*sections, *closing], part)
     pictures = _figures(figures, _LARGEST - len(words.encode("utf-8", "replace")))
-    text = _page(title, summary, [*sections, *pictures, *closing])
-    with atomic_path(Path(path)) as temporary:
-        # "replace": a file name that is not Unicode must not cost the user the report.
-        Path(temporary).write_bytes(text.encode("utf-8", "replace"))
-    return Path(path)
+    return _page(title, summary, [*sections, *pictures, *closing], part)
 
 
-def _page(title: str, summary: Sequence[str], sections: Iterable[str]) -> str:
+def _page(title: str, summary: Sequence[str], sections: Iterable[str], part: Part | None) -> str:
     verdict, rest = summary[0], summary[1:]
+    switch = "" if part is None else '<button type="button" id="theme" hidden></button>\n'
+    moving, program, policy = ("", "", "") if part is None else (part.section, part.program, f"; {part.policy}")
     paragraphs = f"<p>{_escape(' '.join(rest))}</p>" if rest else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -126,21 +145,21 @@ def _page(title: str, summary: Sequence[str], sections: Iterable[str]) -> str:
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="proxflow {_version()}">
 <meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'{policy}">
 <title>{_escape(title)}</title>
-<style>{_STYLE}</style>
+<style>{stylesheet(part is not None)}</style>
 </head>
 <body>
 <main>
 <header>
-<h1>{_escape(title)}</h1>
+{switch}<h1>{_escape(title)}</h1>
 <p class="verdict">{_escape(verdict)}</p>
 {paragraphs}
 </header>
-{chr(10).join(sections)}
+{moving}{chr(10).join(sections)}
 </main>
 <footer>Written by proxflow {_version()}.</footer>
-</body>
+{program}</body>
 </html>
 """
 
@@ -248,49 +267,3 @@ def _version() -> str:
         return version("proxflow")
     except PackageNotFoundError:  # run from a source tree that was never installed
         return "of unknown version"
-
-
-# Dark only on screens: paper is white. Figures keep their white paper in both.
-_STYLE = """
-:root { --paper: #ffffff; --ink: #1f2328; --quiet: #59636e; --line: #d1d9e0;
-  --tint: #f6f8fa; --blue: #0b5cad; }
-@media screen and (prefers-color-scheme: dark) {
-  :root { --paper: #14181d; --ink: #e6e9ed; --quiet: #9aa4af; --line: #353c45;
-    --tint: #1d232a; --blue: #6cb0f5; }
-}
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-main, footer { max-width: 60rem; margin: 0 auto; padding: 0 1.25rem; }
-header { padding-top: 2rem; }
-h1 { margin: 0 0 1rem; font-size: 1.05rem; font-weight: 600; color: var(--quiet); overflow-wrap: anywhere; }
-h2 { margin: 2.5rem 0 .75rem; font-size: 1.15rem; }
-p { margin: 0 0 .75rem; max-width: 46rem; overflow-wrap: anywhere; }
-.verdict { padding-left: 1rem; border-left: .3rem solid var(--blue);
-  font-size: 1.45rem; line-height: 1.35; font-weight: 600; }
-.note, figcaption, footer { font-size: .9rem; color: var(--quiet); }
-.note { margin-top: .6rem; }
-.wide { overflow-x: auto; }
-table { min-width: min(100%, 32rem); border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .5rem 1.25rem .5rem 0; border-bottom: 1px solid var(--line);
-  text-align: left; vertical-align: top; overflow-wrap: break-word; }
-thead th { font-size: .85rem; font-weight: 600; color: var(--quiet); }
-tbody th { font-weight: 600; min-width: 8rem; }
-td { min-width: 5rem; }
-.number { text-align: right; white-space: nowrap; }
-figure { margin: 0 0 2rem; }
-figure img { display: block; width: auto; max-width: 100%; height: auto; padding: .75rem;
-  background: #ffffff; border: 1px solid var(--line); border-radius: .5rem; }
-figcaption { margin-top: .6rem; max-width: 46rem; overflow-wrap: anywhere; }
-pre { margin: 0; padding: .9rem 1rem; background: var(--tint); border: 1px solid var(--line);
-  border-radius: .5rem; overflow-x: auto; }
-code { font: .9rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; }
-footer { padding-top: 2.5rem; padding-bottom: 2rem; }
-@media print {
-  body { font-size: 11pt; }
-  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
-  figure img { max-height: 10cm; }
-  figure, tr, pre { break-inside: avoid; }
-  h2 { break-after: avoid; }
-}
-"""

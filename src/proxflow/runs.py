@@ -28,11 +28,13 @@ from proxflow.optimality import Optimality
 from proxflow.store import RunFolder, write_json
 from proxflow.streams import LargeSamples
 from proxflow.training import ended_whole
+from proxflow.trajectories import Onlooker, final_scene
 from proxflow.trust import Judgement, judge, judge_by_halves, judge_by_trial
 
 __all__ = ["Data", "Diverged", "Interrupted", "LabelColumn", "Mover", "RunResult", "finish", "run_transport"]
 
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
+_SECONDS_BETWEEN_LOOKS = 2.0  # of trajectory.npz and history.csv, for those who follow the run in a browser
 _MOST_COLUMNS = 500
 _QUICK = 5.0  # seconds of a call below which it is timed again, now that everything is compiled
 
@@ -104,6 +106,7 @@ class Data:
     image: tuple[int, int] | None = None
     large: LargeSamples | None = None  # the file that `values` are only some rows of
     labels: LabelColumn | None = None
+    rows: tuple[str, ...] | None = None  # the names of the n samples, if they have some
 
     @property
     def samples(self) -> Any:
@@ -225,7 +228,7 @@ def run_transport(
     folder.settings(settings)
     resumed = any_checkpoint(folder.checkpoint)
     started = time.perf_counter()
-    transport.set_params(callbacks=(_Preview(folder, target, transport), *callbacks))
+    transport.set_params(callbacks=(_Preview(folder, target, source, transport), *callbacks))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an early end is told below, in the command's own words
         warnings.showwarning = _tell
@@ -238,6 +241,9 @@ def run_transport(
         result.labels = target.labels.labelling.codes(chosen)
     target.write(chosen, folder)
     folder.history(transport.history_)
+    with contextlib.suppress(ValueError):  # a way that cannot be drawn costs no result
+        whole_file = len(chosen) == len(transport.particles_)  # a particle's number is its row's in the file
+        final_scene(transport, target, source, "row" if whole_file else "particle").write(folder.trajectory)
     folder.settings(settings | {"resolved": transport.settings_, "stopped": transport.stopped_})
     whole = ended_whole(transport.stopped_)
     if keep_flow and (whole or transport.stopped_ == "interrupted"):
@@ -390,13 +396,16 @@ def _tell(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 class _Preview:
-    """Writes the particles and the numbers every few seconds, to be looked at while the run goes on."""
+    """Writes the particles, their way and the numbers every few seconds, to be looked at while the run goes on."""
 
-    def __init__(self, folder: RunFolder, data: Data, transport: Mover) -> None:
+    def __init__(self, folder: RunFolder, data: Data, source: Data | None, transport: Mover) -> None:
         self._folder, self._data, self._transport = folder, data, transport
+        seconds = min(_SECONDS_BETWEEN_LOOKS, _SECONDS_BETWEEN_CHECKPOINTS)
+        self._onlooker = Onlooker(folder, transport, data, source, seconds)
         self._last = time.monotonic()
 
     def __call__(self, run: Any) -> None:
+        self._onlooker(run)
         if time.monotonic() - self._last > _SECONDS_BETWEEN_CHECKPOINTS:
             # A full disk is told by the checkpoint; the run goes on.
             with contextlib.suppress(ValueError):

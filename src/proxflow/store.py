@@ -31,7 +31,7 @@ __all__ = ["RunFolder", "atomic_path", "default_name", "read_json", "to_json", "
 # What a run writes, and so all that overwriting may remove. settings.json marks the folder and goes last.
 _KNOWN = (
     f"{TEMPORARY}*", "samples.*", "history.csv", "report.html", "report.json", "result.json", "comparison.json",
-    "flow.npz", "checkpoint*.npz",
+    "flow.npz", "checkpoint*.npz", "trajectory.npz", "page.json",
 )  # fmt: skip
 _FIGURES = {".png", ".svg", ".pdf", ".gif"}
 _ROWS_AT_ONCE = 65536
@@ -246,6 +246,11 @@ class RunFolder:
     def checkpoint(self) -> Path:
         """Where the run keeps itself while it is under way."""
         return self.path / "checkpoint.npz"
+
+    @property
+    def trajectory(self) -> Path:
+        """Where its particles were, at a few moments, for the report."""
+        return self.path / "trajectory.npz"
 
     def settings(self, settings: Mapping[str, Any]) -> Path:
         """Write settings.json."""

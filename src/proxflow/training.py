@@ -38,6 +38,7 @@ from proxflow.flows import Flow
 from proxflow.gamma import Gamma, GroupSort, Symmetric
 from proxflow.gamma.symmetric import Group
 from proxflow.noise import source_noise
+from proxflow.notes import ended_whole
 from proxflow.plan import check_coordinates, coordinates
 from proxflow.sources import SOURCES, draw_source
 from proxflow.spans import Span
@@ -206,11 +207,6 @@ def train(
     for keeper in keepers:
         keeper.write_or_warn(run)
     return run
-
-
-def ended_whole(stopped: str) -> bool:
-    """Whether a run ended by having taken all its steps, or because a callback asked for it."""
-    return not any(word in stopped for word in ("interrupted", "non-finite", "diverged"))
 
 
 def jax_key(seed: int) -> jax.Array:

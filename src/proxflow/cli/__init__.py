@@ -1,4 +1,6 @@
-"""The command line: `proxflow demo | generate | transport | augment | integrate | compare | replay | resume | rerun`.
+"""The command line: `proxflow demo | generate | transport | augment | integrate | compare`, and what follows them.
+
+`replay`, `resume`, `rerun`, `report` and `serve` take what an earlier run left.
 
 Every command reads files, writes one folder and prints a few lines. Bad input is one line on stderr and exit
 code 2, never a traceback. Heavy imports wait inside the commands, so that --help is instant.
@@ -20,6 +22,7 @@ from proxflow.cli.generate import generate, transport
 from proxflow.cli.inputs import AsJson, Out, Overwrite, Resume, Seed, Steps
 from proxflow.cli.integrate import integrate
 from proxflow.cli.methods import estimator_for
+from proxflow.cli.pages import report, serve
 from proxflow.cli.replay import replay
 from proxflow.cli.running import run_one
 
@@ -64,6 +67,8 @@ app.command(
 
 
 app.command(epilog="Example: proxflow replay runs/first/flow.npz new.csv --out moved.csv")(replay)
+app.command(epilog="Example: proxflow report runs/first --out first.html")(report)
+app.command(epilog="Example: proxflow serve runs/first --port 8000")(serve)
 
 
 @app.command(epilog="Example: proxflow rerun runs/first --out runs/again")

@@ -102,7 +102,7 @@ def read(
         table = align_columns(table, read_table(like[0], key=key_for(like[0], key), columns=chosen, minimum=1))
     return Data(
         table.values, table.columns, path.suffix.lower() in (".npy", ".npz"), table.event_shape,
-        _image(image, table.values.shape[1], table.event_shape),
+        _image(image, table.values.shape[1], table.event_shape), rows=table.rows,
     )  # fmt: skip
 
 

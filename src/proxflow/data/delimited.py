@@ -25,7 +25,10 @@ _UNNAMED = re.compile(r"(Unnamed: \d+)?")  # an index saved without a name; the 
 
 
 def read_text(file: str, suffix: str) -> tuple[tuple[str, ...] | None, Any]:
-    """Return the names, None when there is no header, and a frame with the cells as pandas parsed them."""
+    """Return the names, None when there is no header, and a frame with the cells as pandas parsed them.
+
+    Row labels without a name are the frame's index.
+    """
     import pandas as pd
 
     with _open_text(file) as handle:
@@ -124,5 +127,5 @@ def _without_index(file: str, names: tuple[str, ...], frame: Any) -> tuple[tuple
         labels = frame.iloc[:, 0]
         if labels.dtype.kind in "bfc" or (labels.dtype.kind in "iu" and not labels.is_unique):
             raise ValueError(f"{file}: the first column has no name and holds no row labels. Name it or remove it.")
-        names, frame = names[1:], frame.iloc[:, 1:]
+        names, frame = names[1:], frame.iloc[:, 1:].set_axis(labels, axis=0)
     return names, frame

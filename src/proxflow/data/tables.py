@@ -15,6 +15,7 @@ import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,8 @@ class Table:
         Which of the d columns hold only whole numbers.
     event_shape
         The shape of one sample in the file: (d,), or such as (h, w) for images.
+    rows
+        The n row labels where the file has some that are no plain count, else None.
     """
 
     values: npt.NDArray[np.float64]
@@ -54,6 +57,7 @@ class Table:
     path: str
     integer: tuple[bool, ...]
     event_shape: tuple[int, ...]
+    rows: tuple[str, ...] | None = None
 
 
 def read_table(
@@ -105,6 +109,7 @@ def read_table(
         raise ValueError(f"{file}: a key ({key!r}) names an array of an .npz file, and this is {suffix}.")
     _check_file(file)
     names: tuple[str, ...] | None = None
+    rows: tuple[str, ...] | None = None
     event_shape: tuple[int, ...] = ()
     with _one_line(file, suffix):
         if suffix in NUMPY:
@@ -119,9 +124,10 @@ def read_table(
             chosen = positions(file, names, frame.shape[1], columns)
             names = None if names is None else tuple(names[i] for i in chosen)
             array = as_numbers(file, names, frame.iloc[:, chosen], guessed=suffix in TEXT)
+            rows = _row_labels(frame.index)
     values = check_cloud(array, file, columns=names, minimum=minimum)
     integer = tuple(bool(whole) for whole in (values == np.rint(values)).all(axis=0))
-    return Table(values, names, file, integer, event_shape if len(event_shape) > 1 else values.shape[1:])
+    return Table(values, names, file, integer, event_shape if len(event_shape) > 1 else values.shape[1:], rows)
 
 
 def write_table(path: str | os.PathLike[str], values: npt.ArrayLike, columns: Sequence[str] | None = None) -> None:
@@ -198,6 +204,12 @@ def align_columns(table: Table, reference: Table) -> Table:
     order = [ours.index(name) for name in theirs]
     integer = tuple(table.integer[i] for i in order)
     return replace(table, values=table.values[:, order], columns=theirs, integer=integer)
+
+
+def _row_labels(index: Any) -> tuple[str, ...] | None:
+    """The rows' own names; a count from 0, as pandas writes it, names nothing."""
+    count = index.dtype.kind in "iu" and (index == np.arange(len(index))).all()
+    return None if count else tuple(" ".join(map(str, row)) if isinstance(row, tuple) else str(row) for row in index)
 
 
 def _suffix(file: str, known: Sequence[str], verb: str) -> str:

@@ -24,7 +24,7 @@ from proxflow.plots.style import (
     robust_limits,
 )
 
-__all__ = ["Clouds", "View", "choose_moments", "draw_cloud", "gather", "open_axes"]
+__all__ = ["Clouds", "View", "choose_moments", "draw_cloud", "fit_view", "gather", "open_axes"]
 
 # More dots than this only blacken the page.
 _MOST_DOTS = 10_000
@@ -88,7 +88,7 @@ def gather(snapshots: Sequence[tuple[int, Any]], target: Any, columns: Sequence[
         clouds.append(points)
         alive.append(drawable)
     chosen = choose_moments(clouds, alive, moments)
-    view = _fit(goal, clouds[0][alive[0]], columns)
+    view = fit_view(goal, clouds[0][alive[0]], columns)
     particles = tuple(view.project(clouds[index][alive[index]]) for index in chosen)
     lost = max(int((~alive[index]).sum()) for index in chosen)
     if lost:
@@ -149,7 +149,8 @@ def _progress(
     return np.maximum.accumulate(covered / (covered + ahead))
 
 
-def _fit(target: npt.NDArray[np.float64], first: npt.NDArray[np.float64], columns: Sequence[str] | None) -> View:
+def fit_view(target: npt.NDArray[np.float64], first: npt.NDArray[np.float64], columns: Sequence[str] | None) -> View:
+    """Return the view that suits target (n, d) and first cloud (m, d), both finite."""
     width = target.shape[1]
     names = column_names(columns, width)
     centre, directions, explanation = target.mean(axis=0), None, ""
