@@ -22,6 +22,7 @@ from proxflow.cli.integrate import integrate
 from proxflow.cli.methods import estimator_for
 from proxflow.cli.replay import replay
 from proxflow.cli.running import run_one
+from proxflow.distributed import abandon
 
 __all__ = ["main"]
 
@@ -147,4 +148,5 @@ def _hear_again(lost: Any) -> None:
 
 def _fail(message: str) -> None:
     print(f"proxflow: {' '.join(message.split())}", file=sys.stderr)
+    abandon(2)
     sys.exit(2)

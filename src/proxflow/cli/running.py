@@ -11,6 +11,7 @@ import typer
 
 from proxflow.cli.choices import Choices, folder_for
 from proxflow.cli.methods import only_own
+from proxflow.distributed import abandon, first
 
 if TYPE_CHECKING:
     from proxflow.runs import Data, Mover, RunResult
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_one", "run_several"]
 
+CHECKPOINT = "checkpoint.npz"  # of a process that has none: the word that there is one, for all ask together
 _FRESH = 1000  # new samples whose making is timed where methods are compared
 
 
@@ -30,9 +32,13 @@ def run_one(
 
     started = time.perf_counter()
     _check(transport, target)
+    if not first():
+        _take_part(transport, target, source)
+        return
     folder = folder_for(choices, out, overwrite, resume)
     if folder is None:
         _finished(out, as_json)
+        abandon(0)  # the others must not wait for this one
         return
     result = _run(choices, transport, target, folder, source=source, pictures=pictures, **options)
     if as_json:
@@ -96,6 +102,19 @@ def run_several(
             typer.echo(f"  Report: {whole.path / 'report.html'}")
     if failed:
         raise ValueError(" ".join(f"{method}: {problem}" for method, problem in failed.items()))
+
+
+def _take_part(transport: Mover, target: Data, source: Data | None) -> None:
+    """Do what a process does that neither writes nor prints: its share of the steps."""
+    import warnings
+
+    from proxflow.distributed import finish
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = [target.samples, *([] if source is None else [source.samples])]
+        transport.fit(*data, checkpoint=CHECKPOINT)
+    finish()
 
 
 def _check(transport: Mover, target: Data) -> None:

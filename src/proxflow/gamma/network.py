@@ -22,6 +22,7 @@ import optax
 from jax import Array
 
 from proxflow.gamma.base import Objective, Potential
+from proxflow.sharded import several
 
 __all__ = [
     "Network", "NetworkPotential", "NetworkState", "adam_ascent", "group_sort", "new_state", "orthonormal",
@@ -182,15 +183,16 @@ def adam_ascent(
     With a horizon the learning rate falls to zero over that many updates, along a cosine: for one divergence to
     be computed well. Without, it is constant: for a potential that must keep following its particles.
     """
-    both = jnp.concatenate([particles, target])  # one pass through the network instead of two
+    apart = several()  # joined, the rows of one device would be on another
+    both = None if apart else jnp.concatenate([particles, target])  # one pass through the network instead of two
     count = particles.shape[0]
     adam = _adam()
 
     def loss(network: Network, state: NetworkState) -> Array:
         potential = to_potential(state._replace(network=network))
-        values = potential(both)
+        values = (potential(particles), potential(target)) if apart else _split(potential(both), count)
         # In units of s L the gradients are of order one whatever the data's units.
-        cost = -objective(values[:count], values[count:]) / (potential.slope * potential.scale)
+        cost = -objective(*values) / (potential.slope * potential.scale)
         return cost if penalty is None else cost + penalty(potential, particles, target, state.auxiliary)
 
     def update(_: Array, state: NetworkState) -> NetworkState:
@@ -204,6 +206,10 @@ def adam_ascent(
         return state._replace(network=Network(weights, moved.biases), adam=memory, auxiliary=auxiliary)
 
     return jax.lax.fori_loop(0, updates, update, state)
+
+
+def _split(values: Array, count: int) -> tuple[Array, Array]:
+    return values[:count], values[count:]
 
 
 def spectral_bound(potential: NetworkPotential) -> float:
