@@ -9,8 +9,8 @@ where a compiled function begins and put back where it ends, no formula ever see
 number of devices gives the numbers of one device, up to the order of sums. Without a mesh every function here
 returns what it was given.
 
-Bad at: joining two clouds row by row and cutting a cloud into blocks, both of which send all rows around. Evaluate the
-two apart, and cut within a device: `by_rows`.
+Bad at: joining two clouds and cutting a cloud into blocks, which across devices would send all rows around. `joined`
+and `by_rows` do that within each device.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from jax import Array
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 __all__ = [
-    "Rows", "by_rows", "everywhere", "gathered", "mesh_of", "on_devices_of", "over_devices", "placed", "row_mesh",
-    "scattered", "several", "spread", "with_padding", "without_padding",
+    "Rows", "by_rows", "everywhere", "gathered", "joined", "mesh_of", "on_devices_of", "over_devices", "parted",
+    "placed", "row_mesh", "scattered", "spread", "with_padding", "without_padding",
 ]  # fmt: skip
 
 _AXIS = "rows"
@@ -213,14 +213,38 @@ def by_rows(function: Callable[[Any, Array], Array], tree: Any, points: Array) -
     """Return function(tree, points), one row out for each row in, every device with its own rows and the whole tree."""
     if not several():
         return function(tree, points)
-    count, share = len(points), -(-len(points) // jax.sharding.get_abstract_mesh().size)
-    padded = spread(jnp.pad(points, ((0, share * jax.sharding.get_abstract_mesh().size - count), (0, 0))))
     arrays, rest = eqx.partition(tree, eqx.is_array)
 
     def local(arrays: Any, mine: Array) -> Array:
         return function(eqx.combine(arrays, rest), mine)
 
-    out = jax.shard_map(
-        local, in_specs=(PartitionSpec(), PartitionSpec(_AXIS)), out_specs=PartitionSpec(_AXIS), check_vma=False
-    )(arrays, padded)
-    return spread(out[:count])
+    specs = PartitionSpec(), PartitionSpec(_AXIS)
+    out = jax.shard_map(local, in_specs=specs, out_specs=specs[1], check_vma=False)(arrays, _even(points))
+    return spread(out[: len(points)])
+
+
+def joined(first: Array, second: Array) -> Array:
+    """Return the rows of both; on several devices those of each device together, with padding, for `parted`."""
+    if not several():
+        return jnp.concatenate([first, second])
+    return _local(lambda a, b: jnp.concatenate([a, b]), _even(first), _even(second))
+
+
+def parted(values: Array, first: int, second: int) -> tuple[Array, Array]:
+    """Return what was computed of the rows of `joined`, one value each, for the so many rows of either."""
+    if not several():
+        return values[:first], values[first:]
+    share = -(-first // jax.sharding.get_abstract_mesh().size)
+    front, back = (_local(lambda v, part=part: v[part], values) for part in (slice(share), slice(share, None)))
+    return spread(front[:first]), spread(back[:second])
+
+
+def _local(function: Callable[..., Array], *arrays: Array) -> Array:
+    spec = PartitionSpec(_AXIS)
+    return jax.shard_map(function, in_specs=(spec,) * len(arrays), out_specs=spec, check_vma=False)(*arrays)
+
+
+def _even(points: Array) -> Array:
+    """The points with rows of zeros behind them, so many that every device has as many rows."""
+    short = -len(points) % jax.sharding.get_abstract_mesh().size
+    return spread(jnp.pad(points, ((0, short), *[(0, 0)] * (points.ndim - 1))))

@@ -22,7 +22,7 @@ import optax
 from jax import Array
 
 from proxflow.gamma.base import Objective, Potential
-from proxflow.sharded import several
+from proxflow.sharded import joined, parted
 
 __all__ = [
     "Network", "NetworkPotential", "NetworkState", "adam_ascent", "group_sort", "new_state", "orthonormal",
@@ -183,14 +183,13 @@ def adam_ascent(
     With a horizon the learning rate falls to zero over that many updates, along a cosine: for one divergence to
     be computed well. Without, it is constant: for a potential that must keep following its particles.
     """
-    apart = several()  # joined, the rows of one device would be on another
-    both = None if apart else jnp.concatenate([particles, target])  # one pass through the network instead of two
-    count = particles.shape[0]
+    both = joined(particles, target)  # one pass through the network instead of two
+    counts = len(particles), len(target)
     adam = _adam()
 
     def loss(network: Network, state: NetworkState) -> Array:
         potential = to_potential(state._replace(network=network))
-        values = (potential(particles), potential(target)) if apart else _split(potential(both), count)
+        values = parted(potential(both), *counts)
         # In units of s L the gradients are of order one whatever the data's units.
         cost = -objective(*values) / (potential.slope * potential.scale)
         return cost if penalty is None else cost + penalty(potential, particles, target, state.auxiliary)
@@ -206,10 +205,6 @@ def adam_ascent(
         return state._replace(network=Network(weights, moved.biases), adam=memory, auxiliary=auxiliary)
 
     return jax.lax.fori_loop(0, updates, update, state)
-
-
-def _split(values: Array, count: int) -> tuple[Array, Array]:
-    return values[:count], values[count:]
 
 
 def spectral_bound(potential: NetworkPotential) -> float:
