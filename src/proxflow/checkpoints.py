@@ -30,7 +30,10 @@ from proxflow.distributed import agreed, first, processes, shared
 from proxflow.evolution import Run
 from proxflow.sharded import gathered
 
-__all__ = ["Checkpoint", "any_checkpoint", "fingerprint", "read_checkpoint", "remove_checkpoints", "shared_checkpoint", "write_checkpoint"]
+__all__ = [
+    "Checkpoint", "any_checkpoint", "fingerprint", "read_checkpoint", "remove_checkpoints", "shared_checkpoint",
+    "write_checkpoint",
+]  # fmt: skip
 
 _KIND, _FORMAT = "checkpoint", 1
 _SHARE = 20  # of the run's time that writing may take is one over this

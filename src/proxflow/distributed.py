@@ -59,6 +59,9 @@ def start(coordinator: str | None = None, processes: int | None = None, process:
         Only some of the three, one out of range, JAX has computed already, or the others did not come.
     """
     import jax
+    import numpy as np
+
+    from proxflow.sharded import over_devices, row_mesh
 
     given = (coordinator, processes, process)
     if any(part is None for part in given) and any(part is not None for part in given):
@@ -80,9 +83,10 @@ def start(coordinator: str | None = None, processes: int | None = None, process:
             return 1  # no cluster that JAX knows of
         raise
     except RuntimeError as problem:
-        raise ValueError(f"the processes of this run did not meet: {str(problem).splitlines()[0]}") from None
+        raise ValueError(f"cannot join the other processes: {str(problem).splitlines()[0]}") from None
     if jax.process_count() > 1:
         with _quiet():
+            np.asarray(over_devices(np.zeros(1, np.float32), row_mesh()))  # the first collective connects all devices
             _lifelines.append(_Lifeline.tie(None if coordinator is None else coordinator.rpartition(":")[0]))
         atexit.register(_at_exit)
     return jax.process_count()
@@ -177,7 +181,8 @@ class _Lifeline:
             connection.settimeout(None)
             connection.sendall(token + struct.pack("!I", jax.process_index()))
             return cls({0: connection})
-        token, others = secrets.token_bytes(_TOKEN), {}
+        token = secrets.token_bytes(_TOKEN)
+        others: dict[int, socket.socket] = {}
         with socket.create_server(("", 0)) as server:
             server.settimeout(_START)
             _broadcast(_joined(str(server.getsockname()[1]).encode(), token, socket.gethostname().encode()))

@@ -129,7 +129,8 @@ def _chunk(
     first: Any, count: Any, warm_up: Any, driving: Any, *, length: int, record: bool, batch: int | None,
 ) -> tuple[Any, Any, Array, Array, Any]:  # fmt: skip
     """Take `count` <= `length` steps; reports and potentials come stacked, `length` long."""
-    given, state, target = state, *without_padding((state, target))
+    given = state
+    state, target = without_padding((state, target))
 
     def ascend(index: Array, cloud: Array, cloud_q: Array, memory: Any) -> Any:
         ascents = jnp.where(index == 0, warm_up, 1)

@@ -94,7 +94,7 @@ def scattered(read: Callable[[int, int], np.ndarray], shape: tuple[int, ...], me
     whole[axis] = -(-count // mesh.size) * mesh.size
     spec = PartitionSpec(*[None] * axis, _AXIS)
 
-    def part(index: tuple[slice, ...]) -> np.ndarray:
+    def part(index: Any) -> np.ndarray:
         first, last, _ = index[axis].indices(whole[axis])
         rows = read(min(first, count), min(last, count))
         short = [(0, 0)] * len(shape)
@@ -123,7 +123,7 @@ def everywhere(tree: Any, mesh: Mesh | None = None) -> Any:
 
 
 def _copied(leaf: Array, mesh: Mesh) -> Array:
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return jax.random.wrap_key_data(_copied(jax.random.key_data(leaf), mesh))
     whole = np.asarray(leaf)
     return jax.make_array_from_callback(whole.shape, NamedSharding(mesh, PartitionSpec()), lambda index: whole[index])

@@ -208,7 +208,9 @@ def _open_folder(folder: str, columns: list[str] | None) -> LargeSamples:
         inside = [(max(first - b, 0), min(last - b, n), part) for b, n, part in zip(begins, sizes, parts, strict=True)]
         return np.concatenate([part.between(int(low), int(high)) for low, high, part in inside if low < high])
 
-    return LargeSamples(folder, (int(sizes.sum()), parts[0].shape[1]), parts[0].columns, read, cut, parts[0].event_shape)
+    return LargeSamples(
+        folder, (int(sizes.sum()), parts[0].shape[1]), parts[0].columns, read, cut, parts[0].event_shape
+    )
 
 
 class Streamed(Target):

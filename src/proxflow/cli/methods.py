@@ -71,7 +71,9 @@ def estimator_for(
     labels: Any = None, image: tuple[int, int] | None = None,
 ) -> Any:  # fmt: skip
     """An unfitted estimator with these options of the command line; None is the method's own default."""
-    named = {name: options.get(name) for name in (*_SHARED, *_OWN[method]) if name not in (*_OF_DATA, "distributed")} | {"source": source}
+    elsewhere = (*_OF_DATA, "distributed")
+    named = {name: options.get(name) for name in (*_SHARED, *_OWN[method]) if name not in elsewhere}
+    named |= {"source": source}
     parameters: dict[str, Any] = {
         _RENAMED.get((method, name), name): value for name, value in named.items() if value is not None
     }  # fmt: skip

@@ -11,7 +11,7 @@ import typer
 
 from proxflow.cli.choices import Choices, folder_for
 from proxflow.cli.methods import only_own
-from proxflow.distributed import abandon, first
+from proxflow.distributed import agreed, first
 
 if TYPE_CHECKING:
     from proxflow.runs import Data, Mover, RunResult
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_one", "run_several"]
 
-CHECKPOINT = "checkpoint.npz"  # of a process that has none: the word that there is one, for all ask together
+_CHECKPOINT = "checkpoint.npz"  # never written here: the word that process 0 has one, for all gather
 _FRESH = 1000  # new samples whose making is timed where methods are compared
 
 
@@ -32,13 +32,13 @@ def run_one(
 
     started = time.perf_counter()
     _check(transport, target)
-    if not first():
-        _take_part(transport, target, source)
+    folder = folder_for(choices, out, overwrite, resume) if first() else None
+    if not agreed(folder is not None):
+        if first():
+            _finished(out, as_json)
         return
-    folder = folder_for(choices, out, overwrite, resume)
     if folder is None:
-        _finished(out, as_json)
-        abandon(0)  # the others must not wait for this one
+        _take_part(transport, target, source)
         return
     result = _run(choices, transport, target, folder, source=source, pictures=pictures, **options)
     if as_json:
@@ -113,7 +113,7 @@ def _take_part(transport: Mover, target: Data, source: Data | None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         data = [target.samples, *([] if source is None else [source.samples])]
-        transport.fit(*data, checkpoint=CHECKPOINT)
+        transport.fit(*data, checkpoint=_CHECKPOINT)
     finish()
 
 
