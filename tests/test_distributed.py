@@ -196,26 +196,12 @@ def test_the_command_line_in_two_processes(tmp_path):
     shards.mkdir()
     for k in range(2):
         np.save(shards / f"part{k}.npy", ROWS[k::2].astype(np.float32))
-    options = [
-        "--steps",
-        "3",
-        "--width",
-        "8",
-        "--updates",
-        "1",
-        "--batch-size",
-        "64",
-        "--no-trial",
-        "--no-pictures",
-        "--json",
-        "-n",
-        "101",
-    ]
+    options = ["--steps", 3, "--width", 8, "--updates", 1, "--batch-size", 64, "--no-trial", "--no-pictures", "--json"]
 
     def words(address, process):
         where = ["--coordinator", address, "--processes", 2, "--process", process]
-        return ["-m", "proxflow", "generate", shards, "--stream", "--out", tmp_path / "run", *options, "--distributed",
-                *where]  # fmt: skip
+        return ["-m", "proxflow", "generate", shards, "--stream", "-n", 101, "--out", tmp_path / "run", *options,
+                "--distributed", *where]  # fmt: skip
 
     (out, _), (nothing, quiet) = ended(two(words))
     assert json.loads(out)["steps"] == 3

@@ -26,10 +26,11 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["LOST", "abandon", "agreed", "check_alike", "finish", "first", "processes", "shared", "start"]
+__all__ = ["LOST", "abandon", "agreed", "check_alike", "finish", "first", "listen", "processes", "shared", "start"]
 
 LOST = 3  # the exit code of a process that lost another one
 _HEARTBEAT = 30  # seconds without a sign of life from a process before JAX gives it up
@@ -56,7 +57,8 @@ def start(coordinator: str | None = None, processes: int | None = None, process:
     Raises
     ------
     ValueError
-        Only some of the three, one out of range, JAX has computed already, or the others did not come.
+        Only some of the three, one out of range, or JAX has computed already. Where the others do not come within two
+        minutes, the process ends with one line and exit code 2.
     """
     import jax
     import numpy as np
@@ -72,10 +74,13 @@ def start(coordinator: str | None = None, processes: int | None = None, process:
             raise ValueError(f"the coordinator must be HOST:PORT, such as node1:1234, got {coordinator!r}.")
         if not 0 <= process < processes:
             raise ValueError(f"process {process} of {processes}: processes are counted from 0.")
+    patience = threading.Timer(_START, _give_up, given)
+    patience.daemon = True
+    patience.start()
     try:
         jax.config.update("jax_enable_preemption_service", False)
         jax.distributed.initialize(
-            coordinator, processes, process, initialization_timeout=_START, heartbeat_timeout_seconds=_HEARTBEAT,
+            coordinator, processes, process, initialization_timeout=_START + 60, heartbeat_timeout_seconds=_HEARTBEAT,
             shutdown_timeout_seconds=_PART, cluster_detection_method=None if coordinator is None else "deactivate",
         )  # fmt: skip
     except ValueError as problem:
@@ -84,12 +89,22 @@ def start(coordinator: str | None = None, processes: int | None = None, process:
         raise
     except RuntimeError as problem:
         raise ValueError(f"cannot join the other processes: {str(problem).splitlines()[0]}") from None
+    finally:
+        patience.cancel()
     if jax.process_count() > 1:
         with _quiet():
             np.asarray(over_devices(np.zeros(1, np.float32), row_mesh()))  # the first collective connects all devices
             _lifelines.append(_Lifeline.tie(None if coordinator is None else coordinator.rpartition(":")[0]))
         atexit.register(_at_exit)
     return jax.process_count()
+
+
+def _give_up(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """End a process that waits for others in vain, before JAX does so with a stack trace."""
+    where = "" if coordinator is None else f" at {coordinator}"
+    count = "" if processes is None else f" {processes}"
+    print(f"proxflow: not all{count} processes met{where} within {_START} s.", file=sys.stderr, flush=True)
+    os._exit(2)
 
 
 def processes() -> int:
@@ -152,8 +167,15 @@ def abandon(code: int) -> None:
         os._exit(code)
 
 
+def listen(seconds: float = 3.0) -> None:
+    """After an error: if it came of another process's end, the lifeline says so and ends this one meanwhile."""
+    if _lifelines:
+        time.sleep(seconds)
+
+
 def _at_exit() -> None:
     if getattr(sys, "last_value", None) is not None:  # an error that nobody caught
+        listen()
         abandon(1)
     finish()
 

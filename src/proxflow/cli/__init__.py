@@ -22,7 +22,7 @@ from proxflow.cli.integrate import integrate
 from proxflow.cli.methods import estimator_for
 from proxflow.cli.replay import replay
 from proxflow.cli.running import run_one
-from proxflow.distributed import abandon
+from proxflow.distributed import abandon, listen
 
 __all__ = ["main"]
 
@@ -131,6 +131,7 @@ def main() -> None:
             _fail(problem.format_message())
         if type(problem).__name__ == "Interrupted":
             _fail(str(problem))
+        listen()
         raise
 
 
