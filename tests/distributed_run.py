@@ -31,7 +31,7 @@ def in_double(devices, method="euler", batch=None):
     from proxflow.targets import LocalMixture, Samples, nearest_neighbours
 
     with jax.enable_x64(True):
-        flow, pair, key = Particles(method=method), Divergence(GroupSort(width=8, updates=2)), jax.random.key(0)
+        flow, pair, key = Particles(method=method), Divergence(GroupSort(width=8, depth=1, updates=2)), jax.random.key(0)
         near = ROWS[nearest_neighbours(ROWS)[1]]
         target = LocalMixture(*map(jax.numpy.asarray, (ROWS, near)), 0.5, batch) if batch else Samples(ROWS)
         run = Run(flow.init(jax.numpy.asarray(PARTICLES), key), pair.init(key, PARTICLES, ROWS), key)
@@ -59,7 +59,7 @@ def sent(rows, width=4):
     from proxflow.targets import Batches
 
     cloud = np.random.default_rng(0).normal(size=(rows, width)).astype(np.float32)
-    flow, pair, target = Particles(), Divergence(GroupSort(width=8)), Batches(cloud, 64)
+    flow, pair, target = Particles(), Divergence(GroupSort(width=8, depth=1)), Batches(cloud, 64)
     run = over_mesh(begin(flow, pair, cloud, target, jax.random.key(0)), flow, row_mesh())
     with on_devices_of(run.state):
         text = _chunk.lower(
