@@ -31,7 +31,8 @@ def in_double(devices, method="euler", batch=None):
     from proxflow.targets import LocalMixture, Samples, nearest_neighbours
 
     with jax.enable_x64(True):
-        flow, pair, key = Particles(method=method), Divergence(GroupSort(width=8, depth=1, updates=2)), jax.random.key(0)
+        flow, key = Particles(method=method), jax.random.key(0)
+        pair = Divergence(GroupSort(width=8, depth=1, updates=2))
         near = ROWS[nearest_neighbours(ROWS)[1]]
         target = LocalMixture(*map(jax.numpy.asarray, (ROWS, near)), 0.5, batch) if batch else Samples(ROWS)
         run = Run(flow.init(jax.numpy.asarray(PARTICLES), key), pair.init(key, PARTICLES, ROWS), key)
