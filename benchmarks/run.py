@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks import (
     augmentation,
     cohorts,
+    distributed,
     exactness,
     gan,
     generative,
@@ -88,6 +89,8 @@ SECTIONS = [
     ("Generators: heavy tails", gan, gan.tails),
     ("Scale: the cost of a step", scale, scale.growth),
     ("Scale: a million particles, and a target on disk", scale, scale.largest),
+    ("More devices: two cores of one machine", distributed, distributed.scaling),
+    ("More devices: a billion particles on paper", distributed, distributed.paper),
     ("Killed and resumed", safety, safety.main),
     ("Integration: a known distortion", integration, integration.affine),
     ("Integration: a distortion that bends", integration, integration.curved),

@@ -51,7 +51,8 @@ def test_version_is_the_package_s():
 
 # From the ground up; a module imports only from lower floors. Local imports inside functions count too.
 FLOORS = [
-    {"validation", "progress", "targets", "atomic", "numerics", "thinning", "neighbours"},
+    {"sharded"},
+    {"validation", "progress", "distributed", "targets", "atomic", "numerics", "thinning", "neighbours"},
     {"tail_index", "proportions"},
     {"compression", "tails"},
     {"spans"},

@@ -133,6 +133,10 @@ class TestCommand:
         assert call(monkeypatch, folder, "resume", "o") == 0
         assert "nothing to resume" in capsys.readouterr().out
 
+    def test_seeds_are_not_distributed(self, written, monkeypatch, capsys):
+        assert call(monkeypatch, written[0], "generate", "a.csv", "--seeds", "2", "--distributed") == 2
+        assert "give one of them" in capsys.readouterr().err
+
     def test_one_seed_is_no_ensemble(self, written, monkeypatch, capsys):
         assert call(monkeypatch, written[0], "generate", "a.csv", "--seeds", "1", "--out", "x") == 2
         assert "at least 2" in capsys.readouterr().err

@@ -14,8 +14,13 @@ from proxflow.targets import Batches, Samples
 ROWS = np.random.default_rng(0).normal(size=(1000, 3)) + np.array([0, 10, 20])
 
 
-@pytest.fixture(params=["npy", "images", "parquet"])
+@pytest.fixture(params=["npy", "images", "parquet", "folder"])
 def file(request, tmp_path):
+    if request.param == "folder":
+        (tmp_path / "shards").mkdir()
+        for k, part in enumerate(np.split(ROWS, [100, 350])):
+            np.save(tmp_path / "shards" / f"{k}.npy", part)
+        return tmp_path / "shards"
     if request.param == "parquet":
         path = tmp_path / "big.parquet"
         pd.DataFrame(ROWS, columns=["a", "b", "c"]).to_parquet(path, row_group_size=100)
@@ -34,6 +39,19 @@ def test_rows_are_drawn_fairly_and_whole(file):
     first, last = counts[:500].sum(), counts[500:].sum()
     assert abs(first - last) < 4 * np.sqrt(60 * 500 * 100)  # Parquet: eight groups of 100 rows a draw
     assert np.allclose(drawn.mean(axis=0), ROWS.mean(axis=0), atol=0.15)
+
+
+def test_rows_are_read_from_here_to_there(file):
+    samples = open_samples(file)
+    for first, last in ((0, 1), (95, 360), (999, 1000), (7, 7)):
+        assert (samples.between(first, last) == ROWS[first:last]).all()
+
+
+def test_shards_are_alike(tmp_path):
+    np.save(tmp_path / "a.npy", ROWS)
+    np.save(tmp_path / "b.npy", ROWS[:, :2])
+    with pytest.raises(ValueError, match=r"b\.npy: other columns"):
+        open_samples(tmp_path)
 
 
 def test_a_flow_reaches_a_target_on_disk(file):

@@ -15,18 +15,25 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from proxflow.arrays import Damaged, leaves, read_arrays, restored, write_arrays
+from proxflow.distributed import agreed, first, processes, shared
 from proxflow.evolution import Run
+from proxflow.sharded import gathered
 
-__all__ = ["Checkpoint", "any_checkpoint", "fingerprint", "read_checkpoint", "remove_checkpoints", "write_checkpoint"]
+__all__ = [
+    "Checkpoint", "any_checkpoint", "fingerprint", "read_checkpoint", "remove_checkpoints", "shared_checkpoint",
+    "write_checkpoint",
+]  # fmt: skip
 
 _KIND, _FORMAT = "checkpoint", 1
 _SHARE = 20  # of the run's time that writing may take is one over this
@@ -158,6 +165,28 @@ def _names(file: Path) -> tuple[Path, Path, Path]:
     return file, fresh, previous
 
 
+def shared_checkpoint(
+    path: str | os.PathLike[str], template: Run, mark: str, potential: Any = None
+) -> tuple[Run, dict[str, np.ndarray], list[str]] | None:
+    """Do what `read_checkpoint` does in a run of several processes: process 0 has the file, and the others get it.
+
+    Its fingerprint is that of process 0, where alone the data's own file must be the same as before.
+    """
+    if processes() == 1:
+        return read_checkpoint(path, template, mark, potential)
+    found, content = None, None
+    if first():
+        found = read_checkpoint(path, template, mark, potential)
+        content = None if found is None else Path(path).read_bytes()
+    content, theirs = shared(content), shared(mark.encode())
+    if first() or content is None or theirs is None:
+        return found
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "checkpoint.npz"
+        copy.write_bytes(content)
+        return read_checkpoint(copy, template, theirs.decode(), potential)
+
+
 class Checkpoint:
     """A callback that writes the run every so many seconds.
 
@@ -183,8 +212,8 @@ class Checkpoint:
         self._due = time.monotonic() + seconds
 
     def __call__(self, run: Run) -> None:
-        """Write if it is time."""
-        if time.monotonic() >= self._due:
+        """Write if it is time: by the clock of the process that writes, for all of them gather."""
+        if agreed(time.monotonic() >= self._due):
             self.write_or_warn(run)
 
     def write_or_warn(self, run: Run) -> None:
@@ -198,7 +227,9 @@ class Checkpoint:
     def write(self, run: Run) -> None:
         """Write now."""
         started = time.monotonic()
-        write_checkpoint(self._path, run, self._mark, self._extras())
+        whole = replace(run, state=gathered(run.state))
+        if first():
+            write_checkpoint(self._path, whole, self._mark, self._extras())
         finished = time.monotonic()
         self._due = finished + (max(self._pause, _SHARE * (finished - started)) if self._pause else 0.0)
 

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from proxflow.arrays import restored
+from proxflow.distributed import check_alike
 from proxflow.entropies import Entropy
 from proxflow.flow_files import check_flow, decoded, encoded, read_flow, span_arrays, span_from, write_flow
 from proxflow.gamma import Gamma
@@ -116,6 +117,9 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Megabytes for the potentials that `transform` replays. If they are more, ever fewer are kept the later the step.
     progress
         Show a progress bar on a terminal.
+    devices
+        "all": particles and target samples lie in equal shares on all devices, of all processes that
+        `proxflow.distributed.start` has joined, see docs/distributed.md. None: on one.
     random_state
         Seed: the same seed gives the same bits on the same machine.
 
@@ -171,6 +175,7 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         max_copies: float | None = None,
         memory_budget: float = 1000.0,
         progress: bool = False,
+        devices: str | None = None,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.f = f
@@ -199,6 +204,7 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.max_copies = max_copies
         self.memory_budget = memory_budget
         self.progress = progress
+        self.devices = devices
         self.random_state = random_state
 
     # ------------------------------------------------------------------ scikit-learn's verbs
@@ -480,21 +486,24 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """Return the callback that writes the run, and the run that is on disk already."""
         import jax
 
-        from proxflow.checkpoints import Checkpoint, fingerprint, read_checkpoint
+        from proxflow.checkpoints import Checkpoint, fingerprint, shared_checkpoint
         from proxflow.evolution import begin
 
-        free = {"steps", "callbacks", "progress", "random_state", "stop_fisher", "stop_stalled", "max_copies"}
+        free = {
+            "steps", "callbacks", "progress", "random_state", "stop_fisher", "stop_stalled", "max_copies", "devices",
+        }  # fmt: skip
         settings = {name: value for name, value in self.get_params(deep=False).items() if name not in free}
         mark = fingerprint(self._large or self._samples, start, self.seed_, self._kept(), sorted(settings.items()))
 
         def drawn() -> dict[str, np.ndarray]:
             return {f"trajectory.{step}": points for step, points in self.trajectory_}
 
+        check_alike(fingerprint((self._large or self._samples).shape, start, self.seed_, sorted(settings.items())))
         first = begin(
             self._plan.flow, self._plan.divergence, self._plan.span.encode(start), self._plan.target,
             jax.random.key(self.seed_),
         )  # fmt: skip
-        found = read_checkpoint(path, first, mark, self._potential_template())
+        found = shared_checkpoint(path, first, mark, self._potential_template())
         if found is None:
             return Checkpoint(path, mark, seconds, drawn), None
         run, extras, problems = found
@@ -511,11 +520,17 @@ class ParticleTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """Run the fitted pieces from first positions (m, d); the run, and where the particles ended."""
         import jax
 
-        from proxflow.evolution import Stopping, evolve
+        from proxflow.evolution import Stopping, begin, evolve, over_mesh
+        from proxflow.sharded import row_mesh
 
+        points, target, key = self._plan.span.encode(start), self._plan.target, jax.random.key(seed)
+        if self.devices is not None:
+            run = resume or begin(self._plan.flow, self._plan.divergence, points, target, key)
+            mesh = row_mesh()
+            resume, target = over_mesh(run, self._plan.flow, mesh), target.over_devices(mesh)
         run = evolve(
-            self._plan.flow, self._plan.divergence, self._plan.span.encode(start), self._plan.target, steps=self.steps,
-            key=jax.random.key(seed), stopping=Stopping(self.stop_fisher, self.stop_stalled), batch=self._plan.batch,
+            self._plan.flow, self._plan.divergence, points, target, steps=self.steps,
+            key=key, stopping=Stopping(self.stop_fisher, self.stop_stalled), batch=self._plan.batch,
             chunk=_CHUNK if self.max_copies is None else _CHUNK_OF_A_GATE,
             callbacks=callbacks, record=record, progress=self.progress, resume=resume,
         )  # fmt: skip

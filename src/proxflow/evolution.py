@@ -9,7 +9,7 @@ returned.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,15 +17,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
 
+from proxflow.distributed import first, processes
 from proxflow.divergences import Divergence
 from proxflow.flows.base import Flow, Report
 from proxflow.gamma.base import Potential
 from proxflow.progress import Progress
+from proxflow.sharded import everywhere, on_devices_of, placed, spread, with_padding, without_padding
 from proxflow.targets import Samples, Target, even_rows
 from proxflow.thinning import kept_steps
 
-__all__ = ["Callback", "Run", "Stopping", "begin", "evolve"]
+__all__ = ["Callback", "Run", "Stopping", "begin", "evolve", "over_mesh"]
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,11 @@ def _step(
 ) -> tuple[Any, Any, Any, Any]:  # fmt: skip
     # Folding the step's number into the key makes a resumed run draw what an unbroken one would.
     key = jax.random.fold_in(key, index)
-    cloud_q = target.draw(key)
+    cloud_q = spread(target.draw(key))
 
     def drive(cloud: Array, memory: Any, fresh: Any = None) -> tuple[Potential, Array, Any]:
-        some = _seen(cloud, key, batch, driving)
-        goal = cloud_q if fresh is None else target.draw(jax.random.fold_in(key, 2 + fresh))
+        some = spread(_seen(cloud, key, batch, driving))
+        goal = cloud_q if fresh is None else spread(target.draw(jax.random.fold_in(key, 2 + fresh)))
         memory = ascend(index, some, goal, memory)
         value = divergence.value if batch is None else divergence.debiased_value
         return divergence.variation(some, memory), value(some, goal, memory), memory
@@ -126,6 +129,8 @@ def _chunk(
     first: Any, count: Any, warm_up: Any, driving: Any, *, length: int, record: bool, batch: int | None,
 ) -> tuple[Any, Any, Array, Array, Any]:  # fmt: skip
     """Take `count` <= `length` steps; reports and potentials come stacked, `length` long."""
+    given = state
+    state, target = without_padding((state, target))
 
     def ascend(index: Array, cloud: Array, cloud_q: Array, memory: Any) -> Any:
         ascents = jnp.where(index == 0, warm_up, 1)
@@ -147,7 +152,8 @@ def _chunk(
     kept = jax.tree.map(lambda leaf: jnp.zeros((length, *leaf.shape), leaf.dtype), shapes)
     state, memory, (reports, potentials) = jax.lax.fori_loop(0, count, body, (state, memory, kept))
     finite = flow.sound(state)
-    return state, memory, jnp.stack(reports), finite, potentials  # one array of numbers: one transfer a chunk
+    # One array of numbers: one transfer a chunk.
+    return with_padding(given, state), *everywhere((memory, jnp.stack(reports), finite, potentials))
 
 
 def evolve(
@@ -222,7 +228,7 @@ def evolve(
     """
     target = target if isinstance(target, Target) else Samples(_single(target))
     run = resume or begin(flow, divergence, source, target, jax.random.key(0) if key is None else key, driving)
-    with Progress(title, steps, visible=progress) as bar:
+    with Progress(title, steps, visible=progress and first()) as bar:
         run.stopped = ""
         try:
             run.stopped = _asked(callbacks, run)
@@ -238,6 +244,8 @@ def evolve(
                 if stopping is not None and not run.stopped:
                     run.stopped = stopping.verdict(run.history) or ""
         except KeyboardInterrupt:
+            if processes() > 1:  # the others have not heard it, and would wait for this one
+                raise
             run.stopped = "interrupted"
     run.stopped = run.stopped or f"all {steps} steps taken"
     return run
@@ -251,6 +259,12 @@ def begin(
     seen = cloud if driving is None else _single(np.asarray(source)[:driving])
     empty = {name: np.empty(0) for name in _names(flow)}
     return Run(flow.init(cloud, key), divergence.init(key, seen, target.points), key, history=empty)
+
+
+def over_mesh(run: Run, flow: Flow, mesh: Mesh) -> Run:
+    """Return the run with its particles' rows on the devices of the mesh, and potential and key on every one."""
+    state = placed(run.state, flow.init, flow.cloud(run.state), mesh)
+    return replace(run, state=state, memory=everywhere(run.memory, mesh), key=everywhere(run.key, mesh))
 
 
 def _names(flow: Flow) -> tuple[str, ...]:
@@ -291,11 +305,12 @@ def _take(
 
     def attempt(count: int) -> tuple[Any, Any, np.ndarray, int, str, Any]:
         """The outcome, how many of its steps are sound, and what broke the next."""
-        state, memory, reports, sound_state, potentials = take(
-            flow, divergence, target, run.state, run.memory, run.key,
-            np.int32(run.step), np.int32(count), np.int32(warm_up), seen, length=length, record=bool(record),
-            batch=batch,
-        )  # fmt: skip
+        with on_devices_of(run.state):
+            state, memory, reports, sound_state, potentials = take(
+                flow, divergence, target, run.state, run.memory, run.key,
+                np.int32(run.step), np.int32(count), np.int32(warm_up), seen, length=length, record=bool(record),
+                batch=batch,
+            )  # fmt: skip
         rows = np.asarray(reports)[:, :count]
         finite = np.isfinite(rows)
         if not finite.all():

@@ -66,6 +66,8 @@ def check_settings(p: Parameters) -> None:
     check_choice(p["method"], "method", tuple(METHODS))
     check_choice(p["source"], "source", SOURCES)
     check_coordinates(p)
+    if p["devices"] not in (None, "all"):
+        raise ValueError(f'devices must be "all" or None, got {p["devices"]!r}.')
     for name in ("steps", "depth", "updates"):
         check_positive(p[name], name, integer=True)
     for name in ("n_particles", "width", "batch_size"):
@@ -137,6 +139,8 @@ def make_plan(
     if image is not None and isinstance(gamma, GroupSort):
         gamma = Blurred(gamma, (*image, 1), labels=fixed)
     # For a map between two data sets the samples themselves are the goal; for new samples, what lies between.
+    if p["devices"] is not None and gamma.on_host:
+        raise ValueError(f"gamma = {type(gamma).__name__} is computed on one machine: leave devices=None with it.")
     batch = p["batch_size"] or default_batch(count, len(samples if large is None else large), span.bend is not None)
     if large is not None and batch is None:
         batch = LARGE_BATCH

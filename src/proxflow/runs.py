@@ -21,6 +21,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from proxflow.checkpoints import any_checkpoint, remove_checkpoints
+from proxflow.distributed import finish as finish_together
+from proxflow.distributed import processes
 from proxflow.health import Health
 from proxflow.labels import Labelling
 from proxflow.notes import way_out_of_overflow
@@ -228,12 +230,18 @@ def run_transport(
     folder.settings(settings)
     resumed = any_checkpoint(folder.checkpoint)
     started = time.perf_counter()
-    transport.set_params(callbacks=(_Preview(folder, target, source, transport), *callbacks))
+    spread = transport.get_params().get("devices") is not None
+    # Looking on while it runs would be a collective, which the other processes know nothing of.
+    preview = () if processes() > 1 else (_Preview(folder, target, source, transport),)
+    transport.set_params(callbacks=(*preview, *callbacks))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an early end is told below, in the command's own words
         warnings.showwarning = _tell
         data = [target.samples, *([] if source is None else [source.samples])]
         transport.fit(*data, checkpoint=folder.checkpoint, checkpoint_seconds=_SECONDS_BETWEEN_CHECKPOINTS)
+    if spread:  # what follows is one process's work
+        finish_together()
+        transport.set_params(devices=None)
     seconds = time.perf_counter() - started
     chosen = _chosen(np.asarray(transport.particles_), keep, transport.seed_)
     result = RunResult(folder.path, target.features(chosen), transport, seconds, resumed=resumed)

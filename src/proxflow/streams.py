@@ -14,6 +14,7 @@ Bad at: small files, which are faster in memory; compressed NPZ and CSV, which c
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ import equinox as eqx
 import jax
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
 
+from proxflow.sharded import scattered
 from proxflow.spans import LabelledSpan, Span
 from proxflow.targets import Batches, Target
 from proxflow.validation import check_cloud
@@ -37,10 +40,10 @@ class LargeSamples:
     """Samples in a NPY or Parquet file, shape (n, d), drawn from without reading it whole. Made by `open_samples`."""
 
     def __init__(
-        self, path: str, shape: tuple[int, int], columns: tuple[str, ...] | None, reader: Any,
+        self, path: str, shape: tuple[int, int], columns: tuple[str, ...] | None, reader: Any, cut: Any,
         event_shape: tuple[int, ...] | None = None,
     ) -> None:  # fmt: skip
-        self.path, self.shape, self.columns, self._reader = path, shape, columns, reader
+        self.path, self.shape, self.columns, self._reader, self._slice = path, shape, columns, reader, cut
         self.event_shape = event_shape or (shape[1],)
 
     def __len__(self) -> int:
@@ -62,11 +65,20 @@ class LargeSamples:
         ValueError
             NaN, inf or text among the rows drawn, or a file that cannot be read any more.
         """
+        return self._checked(lambda: self._reader(count, rng), "some of its rows")
+
+    def between(self, first: int, last: int) -> np.ndarray:
+        """Read the rows first:last, as float64 of shape (last - first, d); ValueError as for `some`."""
+        if first == last:
+            return np.empty((0, self.shape[1]))
+        return self._checked(lambda: self._slice(first, last), f"its rows {first} to {last - 1}")
+
+    def _checked(self, read: Callable[[], np.ndarray], which: str) -> np.ndarray:
         try:
-            drawn = self._reader(count, rng)
+            rows = read()
         except (OSError, ValueError) as error:
             raise ValueError(f"{self.path}: cannot be read any more ({error}).") from None
-        return check_cloud(drawn, f"{self.path} (some of its rows)", columns=self.columns, minimum=1)
+        return check_cloud(rows, f"{self.path} ({which})", columns=self.columns, minimum=1)
 
 
 def open_samples(path: str | os.PathLike[str], columns: list[str] | None = None) -> LargeSamples:
@@ -75,7 +87,8 @@ def open_samples(path: str | os.PathLike[str], columns: list[str] | None = None)
     Parameters
     ----------
     path
-        NPY of shape (n, ...), one sample per row, or Parquet of numeric columns.
+        NPY of shape (n, ...), one sample per row, or Parquet of numeric columns; or a folder of such files, which are
+        read as one, in the order of their names.
     columns
         Use only these columns of a Parquet file.
 
@@ -95,7 +108,9 @@ def open_samples(path: str | os.PathLike[str], columns: list[str] | None = None)
     """
     file = os.fspath(path)
     suffix = Path(file).suffix.lower()
-    if suffix == ".npy":
+    if Path(file).is_dir():
+        opened = _open_folder(file, columns)
+    elif suffix == ".npy":
         opened = _open_npy(file)
     elif suffix in (".parquet", ".pq"):
         opened = _open_parquet(file, columns)
@@ -123,7 +138,10 @@ def _open_npy(file: str) -> LargeSamples:
         indices = np.sort(rng.integers(len(array), size=count))  # sorted: the disk is read in one direction
         return np.asarray(array[indices]).reshape(count, width)
 
-    return LargeSamples(file, (len(array), width), None, read, array.shape[1:])
+    def cut(first: int, last: int) -> np.ndarray:
+        return np.asarray(array[first:last]).reshape(last - first, width)
+
+    return LargeSamples(file, (len(array), width), None, read, cut, array.shape[1:])
 
 
 def _open_parquet(file: str, columns: list[str] | None) -> LargeSamples:
@@ -156,12 +174,43 @@ def _open_parquet(file: str, columns: list[str] | None) -> LargeSamples:
         for group, part in zip(groups, parts, strict=True):
             table = content.read_row_group(int(group), columns=names)
             chosen = table.take(pyarrow.array(np.sort(rng.integers(sizes[group], size=part))))
-            rows.append(
-                np.column_stack([chosen.column(name).to_numpy(zero_copy_only=False).astype(float) for name in names])
-            )
+            rows.append(numbers(chosen))
         return np.concatenate(rows)
 
-    return LargeSamples(file, (int(sizes.sum()), len(names)), tuple(names), read)
+    def numbers(table: Any) -> np.ndarray:
+        return np.column_stack([table.column(name).to_numpy(zero_copy_only=False).astype(float) for name in names])
+
+    def cut(first: int, last: int) -> np.ndarray:
+        begins = np.cumsum(sizes) - sizes
+        groups = np.flatnonzero((begins < last) & (begins + sizes > first))
+        table = content.read_row_groups(groups.tolist(), columns=names)
+        return numbers(table.slice(first - begins[groups[0]], last - first))
+
+    return LargeSamples(file, (int(sizes.sum()), len(names)), tuple(names), read, cut)
+
+
+def _open_folder(folder: str, columns: list[str] | None) -> LargeSamples:
+    files = sorted(file for file in Path(folder).iterdir() if file.suffix.lower() in (".npy", ".parquet", ".pq"))
+    if not files:
+        raise ValueError(f"{folder}: no NPY or Parquet files in this folder.")
+    parts = [open_samples(file, columns) for file in files]
+    for part in parts:
+        if (part.event_shape, part.columns) != (parts[0].event_shape, parts[0].columns):
+            raise ValueError(f"{part.path}: other columns, or another shape, than {parts[0].path}.")
+    sizes = np.array([len(part) for part in parts])
+    begins = np.cumsum(sizes) - sizes
+
+    def read(count: int, rng: np.random.Generator) -> np.ndarray:
+        shares = rng.multinomial(count, sizes / sizes.sum())
+        return np.concatenate([part.some(share, rng) for part, share in zip(parts, shares, strict=True) if share])
+
+    def cut(first: int, last: int) -> np.ndarray:
+        inside = [(max(first - b, 0), min(last - b, n), part) for b, n, part in zip(begins, sizes, parts, strict=True)]
+        return np.concatenate([part.between(int(low), int(high)) for low, high, part in inside if low < high])
+
+    return LargeSamples(
+        folder, (int(sizes.sum()), parts[0].shape[1]), parts[0].columns, read, cut, parts[0].event_shape
+    )
 
 
 class Streamed(Target):
@@ -179,6 +228,20 @@ class Streamed(Target):
 
     def draw(self, key: Array) -> Array:
         return Batches(self.points, self.size).draw(key)
+
+    def over_devices(self, mesh: Mesh) -> Target:
+        """Return the whole file as a target in the memory of many devices, each process having read its own rows."""
+        width = self.points.shape[1]
+
+        def read(first: int, last: int) -> np.ndarray:
+            blocks = [np.empty((0, width), np.float32)]
+            for begin in range(first, last, _POOL_ROWS):
+                rows = self.samples.between(begin, min(begin + _POOL_ROWS, last))
+                blocks.append(self.span.encode(rows).astype(np.float32))
+            return np.concatenate(blocks)
+
+        points: Any = scattered(read, (len(self.samples), width), mesh)
+        return Batches(points, self.size)
 
     def renewed(self, key: Array, step: int) -> Target:
         # By the chunk's first step: a resumed run begins its chunks where the unbroken one does, and reads the same.

@@ -25,6 +25,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
+
+from proxflow.sharded import over_devices
 
 __all__ = [
     "Batches", "LocalMixture", "Padded", "Samples", "Target", "even_rows", "mixture_weight", "nearest_neighbours",
@@ -51,6 +54,11 @@ class Target(eqx.Module):
     def renewed(self, key: Array, step: int) -> Target:
         """Return the target for the chunk that begins at this step: itself, unless its samples are on disk."""
         return self
+
+    def over_devices(self, mesh: Mesh) -> Target:
+        """Return the target with its rows on the devices of the mesh."""
+        rows: Target = jax.tree.map(lambda leaf: over_devices(leaf, mesh) if np.ndim(leaf) else leaf, self)
+        return rows
 
 
 class Samples(Target):

@@ -25,6 +25,7 @@ from proxflow.cli.methods import estimator_for
 from proxflow.cli.pages import report, serve
 from proxflow.cli.replay import replay
 from proxflow.cli.running import run_one
+from proxflow.distributed import abandon, listen
 
 __all__ = ["main"]
 
@@ -135,6 +136,7 @@ def main() -> None:
             _fail(problem.format_message())
         if type(problem).__name__ == "Interrupted":
             _fail(str(problem))
+        listen()
         raise
 
 
@@ -152,4 +154,5 @@ def _hear_again(lost: Any) -> None:
 
 def _fail(message: str) -> None:
     print(f"proxflow: {' '.join(message.split())}", file=sys.stderr)
+    abandon(2)
     sys.exit(2)

@@ -50,7 +50,8 @@ class Choices:
 
 def given(scope: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a command as plain values, paths absolute, without those a rerun sets itself."""
-    skip = {"out", "overwrite", "resume", "as_json"}
+    # Nor where it runs: it may go on elsewhere.
+    skip = {"out", "overwrite", "resume", "as_json", "distributed", "coordinator", "processes", "process"}
     return {
         # JSON has no inf: as text it survives, and the parser reads it back.
         name: str(value.absolute()) if isinstance(value, Path) else str(value) if value == float("inf") else value

@@ -16,7 +16,9 @@ from proxflow.cli.inputs import (
     Blocks,
     Bounds,
     Columns,
+    Coordinator,
     Depth,
+    Distributed,
     Entropy,
     FlowSlope,
     Form,
@@ -33,6 +35,8 @@ from proxflow.cli.inputs import (
     NoTrial,
     Out,
     Overwrite,
+    Process,
+    Processes,
     Rate,
     Resume,
     Reverse,
@@ -112,11 +116,20 @@ def generate(
     bounds: Bounds = None,
     batch_size: BatchSize = None,
     keep_flow: KeepFlow = None,
+    distributed: Distributed = False,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process: Process = None,
 ) -> None:
     """New samples from the distribution of the samples in DATA, with pictures and numbers."""
     options = dict(locals())
     methods = chosen_methods(method)
     check_options(methods, options)
+    if distributed and len(methods) > 1:
+        raise ValueError("--distributed runs one method, gpa: leave the others out of --method.")
+    if distributed and seeds is not None:
+        raise ValueError("--distributed spreads one run over devices, --seeds several over threads: give one of them.")
+    _joined(distributed, coordinator, processes, process)
     if stream:
         if label is not None or key is not None or (columns is not None and data.suffix.lower() == ".npy"):
             raise ValueError("--stream reads samples only: no --label, no --key, and --columns of Parquet files only.")
@@ -223,3 +236,14 @@ def transport(
 def _check_kept(megabytes: float | None) -> None:
     if megabytes is not None and not megabytes > 0:
         raise ValueError(f"--keep-flow must be a positive number of megabytes, got {megabytes:g}.")
+
+
+def _joined(distributed: bool, coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """Join the other processes of the run, before anything is computed."""
+    if not distributed:
+        if (coordinator, processes, process) != (None, None, None):
+            raise ValueError("--coordinator, --processes and --process go with --distributed.")
+        return
+    from proxflow.distributed import start
+
+    start(coordinator, processes, process)

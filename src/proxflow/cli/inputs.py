@@ -71,6 +71,15 @@ KeepFlow = Annotated[
 Label = Annotated[
     str | None, typer.Option(help="gpa: column of classes (of an NPZ file: the array); new samples come with theirs.")
 ]
+Distributed = Annotated[
+    bool,
+    typer.Option("--distributed", help="gpa: on all devices, of all processes that run this command together."),
+]
+Coordinator = Annotated[
+    str | None, typer.Option(help="HOST:PORT of process 0. Slurm and MPI say it themselves, as the next two.")
+]
+Processes = Annotated[int | None, typer.Option(help="How many processes run this command.")]
+Process = Annotated[int | None, typer.Option(help="Which of them this one is, from 0.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")]
 Test = Annotated[Path | None, typer.Option(help="Held-out samples to judge by: no trial on 3/4 of the data, then.")]
 NoTrial = Annotated[

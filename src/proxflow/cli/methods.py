@@ -22,7 +22,7 @@ METHODS = ("gpa", "proximal", "gan")
 # beside the others; the rest wait for the methods that have them.
 _OF_DATA = ("label", "stream")
 _OWN: dict[str, tuple[str, ...]] = {
-    "gpa": (*_OF_DATA, "integrator", "step_size", "smoothing", "max_copies"),
+    "gpa": (*_OF_DATA, "distributed", "integrator", "step_size", "smoothing", "max_copies"),
     "proximal": ("form", "network", "kinetic_weight", "blocks", "noise"),
     "gan": ("generator",),
 }
@@ -71,7 +71,9 @@ def estimator_for(
     labels: Any = None, image: tuple[int, int] | None = None,
 ) -> Any:  # fmt: skip
     """An unfitted estimator with these options of the command line; None is the method's own default."""
-    named = {name: options.get(name) for name in (*_SHARED, *_OWN[method]) if name not in _OF_DATA} | {"source": source}
+    elsewhere = (*_OF_DATA, "distributed")
+    named = {name: options.get(name) for name in (*_SHARED, *_OWN[method]) if name not in elsewhere}
+    named |= {"source": source}
     parameters: dict[str, Any] = {
         _RENAMED.get((method, name), name): value for name, value in named.items() if value is not None
     }  # fmt: skip
@@ -84,7 +86,8 @@ def estimator_for(
 
         fixed = 0 if labels is None else len(labels.labelling.classes)
         return ParticleTransport(
-            **parameters, fixed_columns=fixed, memory_budget=options.get("keep_flow") or 0.0
+            **parameters, fixed_columns=fixed, memory_budget=options.get("keep_flow") or 0.0,
+            devices="all" if options.get("distributed") else None,
         )  # fmt: skip
     if method == "proximal":
         from proxflow.proximal_flow import ProximalFlow

@@ -13,6 +13,7 @@ import typer
 
 from proxflow.cli.choices import Choices, folder_for
 from proxflow.cli.methods import only_own
+from proxflow.distributed import agreed, first
 
 if TYPE_CHECKING:
     from proxflow.runs import Data, Mover, RunResult
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_one", "run_seeds", "run_several"]
 
+_CHECKPOINT = "checkpoint.npz"  # never written here: the word that process 0 has one, for all gather
 _FRESH = 1000  # new samples whose making is timed where methods are compared
 
 
@@ -32,9 +34,13 @@ def run_one(
 
     started = time.perf_counter()
     _check(transport, target)
-    folder = folder_for(choices, out, overwrite, resume)
+    folder = folder_for(choices, out, overwrite, resume) if first() else None
+    if not agreed(folder is not None):
+        if first():
+            _finished(out, as_json)
+        return
     if folder is None:
-        _finished(out, as_json)
+        _take_part(transport, target, source)
         return
     result = _run(choices, transport, target, folder, source=source, pictures=pictures, **options)
     if as_json:
@@ -169,6 +175,17 @@ def run_several(
             typer.echo(f"  Report: {whole.path / 'report.html'}")
     if failed:
         raise ValueError(" ".join(f"{method}: {problem}" for method, problem in failed.items()))
+
+
+def _take_part(transport: Mover, target: Data, source: Data | None) -> None:
+    """Do what a process does that neither writes nor prints: its share of the steps."""
+    from proxflow.distributed import finish
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = [target.samples, *([] if source is None else [source.samples])]
+        transport.fit(*data, checkpoint=_CHECKPOINT)
+    finish()
 
 
 def _check(transport: Mover, target: Data) -> None:

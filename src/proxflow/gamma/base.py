@@ -27,6 +27,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from proxflow.sharded import by_rows
+
 __all__ = ["Gamma", "Objective", "Potential", "ScaledPotential", "gradients", "heights_and_slopes", "in_double"]
 
 
@@ -63,6 +65,10 @@ _BLOCK = 16384  # points whose gradients are taken at a time: a network holds ev
 
 def gradients(potential: Potential, points: Array) -> Array:
     """Gradients of the potential at each point, shape (n, d)."""
+    return by_rows(_gradients, potential, points)
+
+
+def _gradients(potential: Potential, points: Array) -> Array:
     of_block = jax.grad(lambda cloud: jnp.sum(potential(cloud)))
     if len(points) <= 2 * _BLOCK:
         return of_block(points)

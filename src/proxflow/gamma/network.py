@@ -22,6 +22,7 @@ import optax
 from jax import Array
 
 from proxflow.gamma.base import Objective, Potential
+from proxflow.sharded import joined, parted
 
 __all__ = [
     "MOMENTUM", "Network", "NetworkPotential", "NetworkState", "adam_ascent", "group_sort", "new_state", "orthonormal",
@@ -185,15 +186,15 @@ def adam_ascent(
     be computed well. Without, it is constant: for a potential that must keep following its particles. momentum:
     Adam's b1; less where a mover answers at once, for then an old gradient says where the mass was.
     """
-    both = jnp.concatenate([particles, target])  # one pass through the network instead of two
-    count = particles.shape[0]
+    both = joined(particles, target)  # one pass through the network instead of two
+    counts = len(particles), len(target)
     adam = _adam(momentum)
 
     def loss(network: Network, state: NetworkState) -> Array:
         potential = to_potential(state._replace(network=network))
-        values = potential(both)
+        values = parted(potential(both), *counts)
         # In units of s L the gradients are of order one whatever the data's units.
-        cost = -objective(values[:count], values[count:]) / (potential.slope * potential.scale)
+        cost = -objective(*values) / (potential.slope * potential.scale)
         return cost if penalty is None else cost + penalty(potential, particles, target, state.auxiliary)
 
     def update(_: Array, state: NetworkState) -> NetworkState:
