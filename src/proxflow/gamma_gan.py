@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from proxflow.arrays import restored
 from proxflow.entropies import Entropy
@@ -41,8 +41,8 @@ from proxflow.validation import (
     check_cloud,
     check_positive,
     check_same_width,
-    check_two_dimensional,
-    column_names,
+    kept_dtype,
+    read_points,
     seed_from,
 )
 
@@ -431,11 +431,8 @@ class GammaGAN(BaseEstimator):
         return points if self.bounds is None else np.clip(points, *self.bounds)
 
     def _read(self, points: Any) -> np.ndarray:
-        samples = check_cloud(points, "target", columns=column_names(points))
-        check_two_dimensional(points, "target")
-        validate_data(self, points, reset=True, skip_check_array=True)
-        self._dtype = np.float32 if getattr(points, "dtype", None) == np.float32 else np.float64
-        return samples
+        self._dtype = kept_dtype(points)
+        return read_points(self, points, "target", reset=True)
 
 
 class _Looks:

@@ -35,7 +35,7 @@ from proxflow.latent.base import (
 )
 from proxflow.latent.bound import Image, LatentBound, bound_of
 from proxflow.latent.choices import LATENTS, encoding_arrays, encoding_from, named_latent
-from proxflow.validation import check_choice, check_same_width, check_two_dimensional, seed_from
+from proxflow.validation import check_choice, check_same_width, check_two_dimensional, kept_dtype, seed_from
 
 __all__ = ["LatentTransport"]
 
@@ -269,8 +269,7 @@ class LatentTransport(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         check_two_dimensional(points, name)
         validate_data(self, points, reset=reset, skip_check_array=True)
         if reset:
-            dtype = getattr(points, "dtype", None)
-            self._dtype = np.float32 if dtype == np.float32 else np.float64
+            self._dtype = kept_dtype(points)
         return x
 
     def _carried(self, x: Any, first: Any, moved: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from proxflow.arrays import restored
 from proxflow.entropies import Entropy
@@ -29,9 +29,10 @@ from proxflow.validation import (
     check_cloud,
     check_positive,
     check_same_width,
-    check_two_dimensional,
     column_names,
     in_order_of,
+    kept_dtype,
+    read_points,
     seed_from,
 )
 
@@ -560,12 +561,9 @@ class ProximalFlow(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return points if self.bounds is None else np.clip(points, *self.bounds)
 
     def _read(self, points: Any, name: str, *, reset: bool, minimum: int = 2) -> np.ndarray:
-        samples = check_cloud(points, name, columns=column_names(points), minimum=minimum)
-        check_two_dimensional(points, name)
-        validate_data(self, points, reset=reset, skip_check_array=True)
+        samples = read_points(self, points, name, reset=reset, minimum=minimum)
         if reset:
-            dtype = getattr(points, "dtype", None)
-            self._dtype = np.float32 if dtype == np.float32 else np.float64
+            self._dtype = kept_dtype(points)
         return samples
 
 

@@ -24,6 +24,8 @@ __all__ = [
     "check_two_dimensional",
     "column_names",
     "in_order_of",
+    "kept_dtype",
+    "read_points",
     "seed_from",
 ]
 
@@ -205,3 +207,24 @@ def in_order_of(x: Any, y: Any, names: tuple[str, str] = ("x", "y")) -> Any:
             f"{names[0]} and {names[1]} have different columns (such as {', '.join(map(repr, odd))}). Rename or choose."
         )
     return y.iloc[:, [second.index(name) for name in first]]
+
+
+def read_points(estimator: Any, points: Any, name: str, *, reset: bool, minimum: int = 2) -> np.ndarray:
+    """Points (n, d) given to an estimator, checked; reset: their columns are those that it knows from now on.
+
+    Raises
+    ------
+    ValueError
+        Bad points (the place is named), or columns other than those of the fit.
+    """
+    from sklearn.utils.validation import validate_data
+
+    samples = check_cloud(points, name, columns=column_names(points), minimum=minimum)
+    check_two_dimensional(points, name)
+    validate_data(estimator, points, reset=reset, skip_check_array=True)
+    return samples
+
+
+def kept_dtype(points: Any) -> Any:
+    """Of what is made from points: float32 for float32, else float64."""
+    return np.float32 if getattr(points, "dtype", None) == np.float32 else np.float64
