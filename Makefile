@@ -25,7 +25,7 @@ demo: $(VENV)/.core  ## 200 handwritten digits become 600 new ones, with a repor
 	$(BIN)/proxflow demo --out $(RUN) --overwrite
 
 test: $(VENV)/.dev  ## every test
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist worksteal --durations=20 --durations-min=8
 
 package: $(VENV)/.dev  ## wheel and sdist in dist/, installed and tried in clean environments
 	.ci/package $(BIN)/python
