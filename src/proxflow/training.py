@@ -10,6 +10,7 @@ target's, and the mover takes one step down. So a training is interrupted, resum
 | L | 40 / radius of the target | steep: masses are told apart to a per cent, and a plane is hit sharply |
 | batch | 256, all if fewer | |
 | Γ | GroupSort 3 x 64, 3 x 128 from 33 features, and 5 updates for each of the mover's | |
+| momentum | of the potential 0.5, 0.9 from 33 features | a mover answers at once: old gradients mislead |
 | rates | 5e-3 the potential; the mover says its own; to zero along a cosine | at a constant rate neither settles |
 
 Bad at: one step's value. It is that of two batches; the end is judged on samples (`health`, `trust`).
@@ -49,7 +50,10 @@ __all__ = ["UNMARKED", "Stage", "check_training", "ended_whole", "jax_key", "mea
 
 _STEEPNESS = 40.0  # L times the target's radius
 _POTENTIAL_RATE = 5e-3
-_MOMENTUM = 0.5  # with 0.9 the potential goes flat while mass is still missing, the more so the more updates it takes
+_FEW = 32  # features
+# b1 of the potential's Adam. In few dimensions 0.9 leaves it flat while mass is still missing, the more so the more
+# updates it takes; in 784, 0.5 lets a free velocity run away.
+_MOMENTUM_OF_FEW, _MOMENTUM = 0.5, 0.9
 _CHUNK = 100
 _KNOWN = 2000
 
@@ -159,9 +163,10 @@ def set_stage(
 
 def _space(p: Mapping[str, Any], slope: float, features: int) -> Gamma:
     horizon = float(p["steps"] * p["updates"])
+    momentum = _MOMENTUM_OF_FEW if features <= _FEW else _MOMENTUM
     gamma = named_gamma(
-        p["gamma"], slope, features, width=64 if features <= 32 else 128, depth=3, updates=1,
-        learning_rate=p.get("potential_learning_rate") or _POTENTIAL_RATE, horizon=horizon, momentum=_MOMENTUM,
+        p["gamma"], slope, features, width=64 if features <= _FEW else 128, depth=3, updates=1,
+        learning_rate=p.get("potential_learning_rate") or _POTENTIAL_RATE, horizon=horizon, momentum=momentum,
     )  # fmt: skip
     return replace(gamma, loose=True) if p["gamma"] == "auto" and isinstance(gamma, GroupSort) else gamma
 
