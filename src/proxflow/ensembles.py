@@ -4,8 +4,8 @@
 
 Members run side by side, as many at a time as there are processors, and share one compiled program; each has exactly
 the bits that its seed has alone. One program vectorised over the seeds is the
-other way; on processors it is slower than one seed after the other (`python -m benchmarks.run seeds`), for many small
-products of matrices in one call are no faster than in many.
+other way; on processors it was faster for the smallest networks only (`python -m benchmarks.run seeds`), and its bits are
+others.
 
 Bad at: a deviation of few seeds, which is itself known to 1 / sqrt(2 (k - 1)) of its size: 27 % at eight.
 """
