@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pandas as pd
 import pytest
 from sklearn.utils.validation import NotFittedError
 
-from proxflow import Ensemble, GammaGAN, ParticleTransport, ProximalFlow, Spread, cli, plots, wasserstein
+from proxflow import Ensemble, GammaGAN, ParticleTransport, ProximalFlow, Spread, cli, plots, runs, wasserstein
 from proxflow.contest import CRITERIA, Contest, Entry
 from proxflow.ensembles import Watcher, at_once, curves_of
 
@@ -132,6 +133,47 @@ class TestCommand:
         assert (folder / "again" / "samples.csv").read_bytes() == (folder / "o/seed-6/samples.csv").read_bytes()
         assert call(monkeypatch, folder, "resume", "o") == 0
         assert "nothing to resume" in capsys.readouterr().out
+
+    def test_overwriting_leaves_no_seed_behind(self, written, tmp_path, monkeypatch):
+        shutil.copytree(written[0], tmp_path, dirs_exist_ok=True)
+        quick = ["--steps", "4", "--width", "8", "--updates", "1", "--no-trial", "--no-pictures", "--overwrite"]
+        assert call(monkeypatch, tmp_path, "generate", "a.csv", "--out", "o", *quick) == 0
+        assert not list((tmp_path / "o").glob("seed-*"))
+
+    def test_a_seed_that_diverges_costs_the_others_nothing(self, tmp_path, monkeypatch, capsys):
+        pd.DataFrame(TARGET, columns=["age", "height"]).to_csv(tmp_path / "a.csv", index=False)
+        usual = runs.run_transport
+
+        def breaks(transport, *arguments, **options):
+            if transport.random_state == 1:
+                raise runs.Diverged("non-finite numbers at step 3")
+            return usual(transport, *arguments, **options)
+
+        monkeypatch.setattr(runs, "run_transport", breaks)
+        quick = ["--steps", "4", "--width", "8", "--updates", "1", "--no-pictures"]
+        assert call(monkeypatch, tmp_path, "generate", "a.csv", "--seeds", "3", "--out", "o", *quick) == 2
+        captured = capsys.readouterr()
+        assert captured.err == "proxflow: seed 1: non-finite numbers at step 3\n"
+        assert captured.out.startswith("2 seeds")
+        assert json.loads((tmp_path / "o" / "result.json").read_text())["seeds"] == [0, 2]
+
+    def test_ctrl_c_is_one_line_and_the_rest_can_be_resumed(self, tmp_path):
+        pd.DataFrame(TARGET, columns=["age", "height"]).to_csv(tmp_path / "a.csv", index=False)
+        line = ["generate", "a.csv", "--seeds", "3", "--steps", "400", "--width", "8", "--updates", "1"]
+        program = [sys.executable, "-m", "proxflow"]
+        quiet = ["--no-trial", "--no-pictures", "--out", "o"]
+        running = subprocess.Popen([*program, *line, *quiet], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        while not (tmp_path / "o" / "seed-0" / "settings.json").exists():
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+        assert running.returncode == 2
+        assert said.count("\n") == 1
+        assert "proxflow resume o goes on" in said
+        done = subprocess.run([*program, "resume", "o"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert len(json.loads((tmp_path / "o" / "result.json").read_text())["seeds"]) == 3
 
     def test_seeds_are_not_distributed(self, written, monkeypatch, capsys):
         assert call(monkeypatch, written[0], "generate", "a.csv", "--seeds", "2", "--distributed") == 2

@@ -89,6 +89,8 @@ def at_once(tasks: Sequence[Callable[[], T]], watcher: Watcher, jobs: int | None
             wait(futures)
         except KeyboardInterrupt:
             watcher.stop()
+            for future in futures:
+                future.cancel()  # of those that have not begun
             wait(futures)
             raise
         return [future.result() for future in futures]

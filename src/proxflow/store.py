@@ -311,10 +311,13 @@ def _is_run(folder: Path) -> bool:
 
 
 def _parts(folder: Path) -> list[Path]:
-    """Of a run of several methods, the folders of the single ones."""
+    """Of a run of several methods or seeds, the folders of the single ones."""
     arguments = read_json(folder / "settings.json").get("arguments")
-    methods = str(arguments.get("method", "")).split(",") if isinstance(arguments, dict) else []
-    return [folder / name for name in methods if len(methods) > 1 and name.isalpha() and _is_run(folder / name)]
+    arguments = arguments if isinstance(arguments, dict) else {}
+    methods = str(arguments.get("method", "")).split(",")
+    parts = [folder / name for name in methods if len(methods) > 1 and name.isalpha()]
+    parts += folder.glob("seed-[0-9]*") if arguments.get("seeds") else []
+    return [part for part in parts if _is_run(part)]
 
 
 def _remove_known(folder: Path) -> None:

@@ -53,7 +53,13 @@ def run_seeds(
     choices: Choices, make: Callable[[int], Mover], seeds: Sequence[int], target: Data, out: Path | None,
     overwrite: bool, as_json: bool, resume: bool, *, pictures: bool = True, **options: Any,
 ) -> None:  # fmt: skip
-    """Run one method with several seeds, each into a folder of its own, and say what of the result is luck."""
+    """Run one method with several seeds, each into a folder of its own, and say what of the result is luck.
+
+    Raises
+    ------
+    ValueError
+        At the end, if some of the seeds diverged; the others are told of.
+    """
     from proxflow.store import to_json
 
     _check(make(seeds[0]), target)
@@ -66,25 +72,34 @@ def run_seeds(
     whole.settings(choices.settings() | {"stopped": "all seeds have run"})
     if as_json:
         typer.echo(to_json(summary))
-        return
-    from proxflow.ensemble_page import lines_of
+    else:
+        from proxflow.ensemble_page import lines_of
 
-    typer.echo(f"{len(seeds)} seeds: {whole.path}")
-    for line in lines_of(summary):
-        typer.echo(f"  {line}")
-    if pictures:
-        typer.echo(f"  Report: {whole.path / 'report.html'}")
+        typer.echo(f"{len(summary['seeds'])} seeds: {whole.path}")
+        for line in lines_of(summary):
+            typer.echo(f"  {line}")
+        if pictures:
+            typer.echo(f"  Report: {whole.path / 'report.html'}")
+    _raise_failed(_broken(summary))
 
 
 def _spread_over(
     choices: Choices, make: Callable[[int], Mover], seeds: Sequence[int], target: Data, whole: RunFolder,
     overwrite: bool, resume: bool, pictures: bool, resume_at: Path, **options: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """Run the seeds side by side in folders of this one, and write what they say together."""
+    """Run the seeds side by side in folders of this one, and write what they say together.
+
+    Raises
+    ------
+    Interrupted
+        At Ctrl-C, when each has saved what it had.
+    Diverged
+        Every one did.
+    """
     from proxflow.ensemble_page import draw_seeds, summary_of
     from proxflow.ensembles import Watcher, at_once
     from proxflow.progress import Progress
-    from proxflow.runs import finish, run_transport
+    from proxflow.runs import Diverged, Interrupted, finish, run_transport
     from proxflow.store import write_json
 
     folders = {seed: whole.path / f"seed-{seed}" for seed in seeds}
@@ -93,24 +108,46 @@ def _spread_over(
     with warnings.catch_warnings(), Progress("transporting", len(seeds) * steps) as bar:
         watcher = Watcher(bar)
 
-        def task(seed: int) -> None:
+        def task(seed: int) -> str:
             own = Choices(choices.command, choices.arguments | {"seeds": None, "seed": seed})
             folder = folder_for(own, folders[seed], overwrite, resume)
             if folder is None:
-                return  # finished before
+                return ""  # finished before
             transport = make(seed).set_params(progress=False)
-            run_transport(
-                transport, target, folder=folder, settings=own.settings(), resume_at=resume_at, callbacks=(watcher,),
-                **options,
-            )  # fmt: skip
+            try:
+                run_transport(
+                    transport, target, folder=folder, settings=own.settings(), resume_at=resume_at,
+                    callbacks=(watcher,), **options,
+                )  # fmt: skip
+            except Diverged as problem:
+                return str(problem)
             finish(folder)
+            return ""
 
-        at_once([partial(task, seed) for seed in seeds], watcher)
-    summary = summary_of(folders)
+        try:
+            told = at_once([partial(task, seed) for seed in seeds], watcher)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"interrupted: each seed's samples until there are in its folder; proxflow resume {resume_at} goes on"
+            ) from None
+    failed = {seed: problem for seed, problem in zip(seeds, told, strict=True) if problem}
+    if len(failed) == len(seeds):
+        raise Diverged(f"every seed failed; seed {seeds[0]}: {failed[seeds[0]]}")
+    folders = {seed: folder for seed, folder in folders.items() if seed not in failed}
+    summary = summary_of(folders) | {"failed": failed}
     write_json(whole.path / "result.json", summary)
     if pictures:
         draw_seeds(summary, folders, target, whole, choices.arguments, choices.line())
     return summary
+
+
+def _broken(summary: Mapping[str, Any]) -> dict[str, str]:
+    return {f"seed {seed}": problem for seed, problem in summary["failed"].items()}
+
+
+def _raise_failed(failed: Mapping[str, str]) -> None:
+    if failed:
+        raise ValueError(" ".join(f"{name}: {problem}" for name, problem in failed.items()))
 
 
 def run_several(
@@ -122,7 +159,7 @@ def run_several(
     Raises
     ------
     ValueError
-        At the end, if one of them diverged; the others are compared.
+        At the end, if one of them, or of its seeds, diverged; the others are compared.
     """
     from proxflow.contest import Contest
     from proxflow.runs import Diverged
@@ -136,20 +173,22 @@ def run_several(
         return
     whole.settings(choices.settings())
     failed: dict[str, str] = {}
+    broken: dict[str, str] = {}  # single seeds, of methods that are compared by the others
     for method, make in movers.items():
         own = Choices(choices.command, only_own(method, choices.arguments))
         folder = folder_for(own, whole.path / method, overwrite, resume)
         if folder is None:
             continue  # finished before
         started = time.perf_counter()
-        if len(seeds) > 1:
-            folder.settings(own.settings())
-            _spread_over(
-                own, make, seeds, target, folder, overwrite, resume, pictures, whole.path, fresh=_FRESH, **options
-            )
-            folder.settings(own.settings() | {"stopped": "all seeds have run"})
-            continue
         try:
+            if len(seeds) > 1:
+                folder.settings(own.settings())
+                summary = _spread_over(
+                    own, make, seeds, target, folder, overwrite, resume, pictures, whole.path, fresh=_FRESH, **options
+                )
+                folder.settings(own.settings() | {"stopped": "all seeds have run"})
+                broken |= {f"{method}, {name}": problem for name, problem in _broken(summary).items()}
+                continue
             result = _run(
                 own, make(seeds[0]), target, folder, pictures=pictures, resume_at=whole.path, fresh=_FRESH, **options
             )  # fmt: skip
@@ -173,8 +212,7 @@ def run_several(
             typer.echo(line)
         if (whole.path / "report.html").exists():
             typer.echo(f"  Report: {whole.path / 'report.html'}")
-    if failed:
-        raise ValueError(" ".join(f"{method}: {problem}" for method, problem in failed.items()))
+    _raise_failed(failed | broken)
 
 
 def _take_part(transport: Mover, target: Data, source: Data | None) -> None:
