@@ -97,6 +97,5 @@ class Generated(Flow):
 
 
 def _adam() -> optax.GradientTransformation:
-    # Less memory than usual: the potential turns about, and a direction kept for long points to where it was. Moons
-    # after 2000 steps: W2 ratio 2.1, with the usual 0.9 and 0.999 4.6.
+    # Less memory than usual: the potential turns about, and a direction kept for long points to where it was.
     return optax.scale_by_adam(b1=0.5, b2=0.99)
