@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from proxflow import augment, cli
+from command import call
+from proxflow import augment
 from proxflow.augmenting.page import draw_augmentation
 from proxflow.augmenting.trial import noisy_rows
 from proxflow.augmenting.usefulness import usefulness
@@ -326,15 +326,6 @@ def here(tmp_path, monkeypatch):
     Path("full").mkdir()
     Path("full/mine.txt").write_text("keep me")
     return tmp_path
-
-
-def call(capsys, *arguments: str) -> tuple[int, str, str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["proxflow", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-    captured = capsys.readouterr()
-    return int(end.value.code or 0), captured.out, captured.err
 
 
 def test_augment_writes_a_folder_in_the_types_of_the_input(quick, here, capsys):

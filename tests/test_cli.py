@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from proxflow import cli
+from command import call
 
 QUICK = ["--steps", "4", "--width", "8", "--updates", "1"]
 
@@ -29,15 +29,6 @@ def here(tmp_path, monkeypatch):
     np.save("a.npy", rng.normal(size=(40, 2)))
     np.save("images.npy", rng.uniform(size=(40, 4, 3)))
     return tmp_path
-
-
-def call(capsys, *arguments: str) -> tuple[int, str, str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["proxflow", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-    captured = capsys.readouterr()
-    return int(end.value.code or 0), captured.out, captured.err
 
 
 def process(*arguments: str, **options) -> subprocess.CompletedProcess[str]:

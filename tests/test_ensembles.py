@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 from sklearn.utils.validation import NotFittedError
 
-from proxflow import Ensemble, GammaGAN, ParticleTransport, ProximalFlow, Spread, cli, plots, runs, wasserstein
+from command import call
+from proxflow import Ensemble, GammaGAN, ParticleTransport, ProximalFlow, Spread, plots, runs, wasserstein
 from proxflow.contest import CRITERIA, Contest, Entry
 from proxflow.ensembles import Watcher, at_once, curves_of
 
@@ -97,18 +98,10 @@ def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("seeds")
     pd.DataFrame(TARGET, columns=["age", "height"]).to_csv(folder / "a.csv", index=False)
     line = ["generate", "a.csv", "--seeds", "3", "--seed", "5", "--steps", "4", "--width", "8", "--updates", "1"]
-    command = [sys.executable, "-m", "proxflow", *line, "--out", "o"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    words = [sys.executable, "-m", "proxflow", *line, "--out", "o"]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     return folder, done.stdout
-
-
-def call(monkeypatch, folder, *arguments):
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["proxflow", *arguments])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    return int(end.value.code or 0)
 
 
 class TestCommand:
@@ -128,16 +121,18 @@ class TestCommand:
         assert page.count("<img") == 3
 
     def test_a_member_is_an_ordinary_run_and_finished_runs_stay(self, written, monkeypatch, capsys):
-        folder, _ = written
-        assert call(monkeypatch, folder, "rerun", "o/seed-6", "--out", "again") == 0
-        assert (folder / "again" / "samples.csv").read_bytes() == (folder / "o/seed-6/samples.csv").read_bytes()
-        assert call(monkeypatch, folder, "resume", "o") == 0
-        assert "nothing to resume" in capsys.readouterr().out
+        monkeypatch.chdir(written[0])
+        assert call(capsys, "rerun", "o/seed-6", "--out", "again")[0] == 0
+        assert Path("again/samples.csv").read_bytes() == Path("o/seed-6/samples.csv").read_bytes()
+        code, out, _ = call(capsys, "resume", "o")
+        assert code == 0
+        assert "nothing to resume" in out
 
-    def test_overwriting_leaves_no_seed_behind(self, written, tmp_path, monkeypatch):
+    def test_overwriting_leaves_no_seed_behind(self, written, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
         shutil.copytree(written[0], tmp_path, dirs_exist_ok=True)
         quick = ["--steps", "4", "--width", "8", "--updates", "1", "--no-trial", "--no-pictures", "--overwrite"]
-        assert call(monkeypatch, tmp_path, "generate", "a.csv", "--out", "o", *quick) == 0
+        assert call(capsys, "generate", "a.csv", "--out", "o", *quick)[0] == 0
         assert not list((tmp_path / "o").glob("seed-*"))
 
     def test_a_seed_that_diverges_costs_the_others_nothing(self, tmp_path, monkeypatch, capsys):
@@ -150,11 +145,11 @@ class TestCommand:
             return usual(transport, *arguments, **options)
 
         monkeypatch.setattr(runs, "run_transport", breaks)
+        monkeypatch.chdir(tmp_path)
         quick = ["--steps", "4", "--width", "8", "--updates", "1", "--no-pictures"]
-        assert call(monkeypatch, tmp_path, "generate", "a.csv", "--seeds", "3", "--out", "o", *quick) == 2
-        captured = capsys.readouterr()
-        assert captured.err == "proxflow: seed 1: non-finite numbers at step 3\n"
-        assert captured.out.startswith("2 seeds")
+        code, out, err = call(capsys, "generate", "a.csv", "--seeds", "3", "--out", "o", *quick)
+        assert (code, err) == (2, "proxflow: seed 1: non-finite numbers at step 3\n")
+        assert out.startswith("2 seeds")
         assert json.loads((tmp_path / "o" / "result.json").read_text())["seeds"] == [0, 2]
 
     def test_ctrl_c_is_one_line_and_the_rest_can_be_resumed(self, tmp_path):
@@ -175,13 +170,14 @@ class TestCommand:
         assert (done.returncode, done.stderr) == (0, "")
         assert len(json.loads((tmp_path / "o" / "result.json").read_text())["seeds"]) == 3
 
-    def test_seeds_are_not_distributed(self, written, monkeypatch, capsys):
-        assert call(monkeypatch, written[0], "generate", "a.csv", "--seeds", "2", "--distributed") == 2
-        assert "give one of them" in capsys.readouterr().err
-
-    def test_one_seed_is_no_ensemble(self, written, monkeypatch, capsys):
-        assert call(monkeypatch, written[0], "generate", "a.csv", "--seeds", "1", "--out", "x") == 2
-        assert "at least 2" in capsys.readouterr().err
+    @pytest.mark.parametrize(
+        ("options", "words"), [(["2", "--distributed"], "give one of them"), (["1", "--out", "x"], "at least 2")]
+    )
+    def test_what_seeds_cannot_be(self, options, words, written, monkeypatch, capsys):
+        monkeypatch.chdir(written[0])
+        code, _, err = call(capsys, "generate", "a.csv", "--seeds", *options)
+        assert code == 2
+        assert words in err
         assert not Path("x").exists()
 
 

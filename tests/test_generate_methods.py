@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from command import call
 from proxflow import cli, plots
 from proxflow.contest import CRITERIA, Contest, Entry
 from proxflow.run_pages import exhibits_of
@@ -59,15 +60,6 @@ def again(compared, tmp_path, monkeypatch):
         file.write_text(file.read_text().replace(str(compared[0]), str(tmp_path)))
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def call(capsys, *arguments: str) -> tuple[int, str, str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["proxflow", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-    captured = capsys.readouterr()
-    return int(end.value.code or 0), captured.out, captured.err
 
 
 def files(folder: str) -> set[str]:

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import command
 from geo_files import platform_text, put, write_cohort
-from proxflow import Integration, cli
+from proxflow import Integration
 
 anndata = pytest.importorskip("anndata", reason="needs the bio extra")
 START = ["--max-path", "0"]  # instant
@@ -22,12 +23,7 @@ GENES = [f"gene{i}" for i in range(12)]
 
 
 def call(capsys, *arguments: str) -> tuple[int, str, str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["proxflow", "integrate", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-    captured = capsys.readouterr()
-    return int(end.value.code or 0), captured.out, captured.err
+    return command.call(capsys, "integrate", *arguments)
 
 
 def refused(capsys, *arguments: str) -> str:

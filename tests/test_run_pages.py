@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from chromium import PROGRAM, Chromium
-from proxflow import cli
+from command import call
 from proxflow.browser import Backdrop
 from proxflow.report import ReportFigure, ReportTable
 from proxflow.run_pages import PageContent, exhibits_of, rebuild, standing, write_page
@@ -53,15 +53,6 @@ def content(folder, **more):
         [ReportTable("Numbers", ["a", "b"], [["x", float("nan")], ["y", 2.0]])],
         [ReportFigure(picture, "caption", "words")], {"L": 0.5, "f": None}, "proxflow generate a.csv",
     )  # fmt: skip
-
-
-def call(capsys, *arguments):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["proxflow", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-    captured = capsys.readouterr()
-    return int(end.value.code or 0), captured.out, captured.err
 
 
 # ---------------------------------------------------------------------- made again
