@@ -104,8 +104,9 @@ def _spread_over(
 
     folders = {seed: whole.path / f"seed-{seed}" for seed in seeds}
     steps = make(seeds[0]).get_params()["steps"]
-    # Filters of warnings are one for all threads: whatever these leave behind ends here.
     with warnings.catch_warnings(), Progress("transporting", len(seeds) * steps) as bar:
+        # Filters are one for all threads: one that leaves its own would show what another has hidden.
+        warnings.simplefilter("ignore", RuntimeWarning)
         watcher = Watcher(bar)
 
         def task(seed: int) -> str:
