@@ -3,8 +3,9 @@
     member i: the estimator with seed s_i            number: mean ± deviation over the members
 
 Members run side by side, as many at a time as there are processors, and share one compiled program; each has exactly
-the bits that its seed has alone. One program vectorised over the seeds is the other way; on processors it was faster
-for the smallest networks only (`python -m benchmarks.run seeds`), and its bits are others.
+the bits that its seed has alone. One program vectorised over the seeds is the other way; on two
+processors it takes 1.0 to 1.5 times as long as one seed after the other, threads 0.5 to 0.6 (`python -m benchmarks.run
+seeds`), and its bits are others.
 
 Bad at: a deviation of few seeds, which is itself known to 1 / sqrt(2 (k - 1)) of its size: 27 % at eight.
 """
