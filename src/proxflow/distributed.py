@@ -27,7 +27,8 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 __all__ = ["LOST", "abandon", "agreed", "check_alike", "finish", "first", "listen", "processes", "shared", "start"]
@@ -96,6 +97,7 @@ def start(coordinator: str | None = None, processes: int | None = None, process:
             np.asarray(over_devices(np.zeros(1, np.float32), row_mesh()))  # the first collective connects all devices
             _lifelines.append(_Lifeline.tie(None if coordinator is None else coordinator.rpartition(":")[0]))
         atexit.register(_at_exit)
+        sys.excepthook = partial(_report, sys.excepthook)
     return jax.process_count()
 
 
@@ -173,9 +175,14 @@ def listen(seconds: float = 3.0) -> None:
         time.sleep(seconds)
 
 
+def _report(usual: Callable[..., Any], *error: Any) -> None:
+    """An error that nobody caught: if another process's end is behind it, the lifeline says that instead."""
+    listen()
+    usual(*error)
+
+
 def _at_exit() -> None:
     if getattr(sys, "last_value", None) is not None:  # an error that nobody caught
-        listen()
         abandon(1)
     finish()
 
