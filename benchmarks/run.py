@@ -84,6 +84,7 @@ SECTIONS = [
     ("Which method when: few samples", generative, generative.scarce),
     ("Which method when: heavy tails", generative, generative.tails),
     ("Which method when: a known density", generative, generative.density),
+    ("Which method when: pictures", generative, generative.pictures),
     ("Seeds: threads or one program", seeds, seeds.main),
     ("Generators: the learning rate", gan, gan.rates),
     ("Generators: heavy tails", gan, gan.tails),
