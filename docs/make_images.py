@@ -75,12 +75,6 @@ def digits(folder: Path) -> None:
         plots.save_figure(figure, folder / name)
 
 
-def solvers(folder: Path) -> None:
-    """Draw what Euler, Heun and RK4 do off the plane that the particles should reach."""
-    example = Path(__file__).parents[1] / "examples" / "which_solver.py"
-    subprocess.run([sys.executable, str(example), "--out", str(folder / "solvers.png")], check=True)
-
-
 def cohorts(folder: Path) -> None:
     """Draw two cohorts before and after: examples/integrate_cohorts.py."""
     example = Path(__file__).parents[1] / "examples" / "integrate_cohorts.py"
@@ -209,7 +203,6 @@ if __name__ == "__main__":
         particles,
         digits,
         augmentation,
-        solvers,
         large,
         kept,
         tails,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.distributed import step_cost
 
 import proxflow
+from benchmarks.distributed import step_cost
 from distributed_run import ROWS, SETTINGS
 from proxflow import ParticleTransport, distributed
 from proxflow.sharded import Rows, over_devices, placed, row_mesh, scattered

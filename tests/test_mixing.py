@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from benchmarks import scib_check
 
+from benchmarks import scib_check
 from proxflow.mixing import ilisi, kbet, kbet_by_label, kernel_weights, lisi
 from proxflow.neighbours import nearest_rows
 

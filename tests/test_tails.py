@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import integrate, stats
-from tests.laws.tables import ENTROPIES
 
 from proxflow import ParticleTransport
 from proxflow.compression import compression, heavy_columns
@@ -19,6 +18,7 @@ from proxflow.plots import survival_curves
 from proxflow.sources import draw_source
 from proxflow.spans import affine_span
 from proxflow.tails import compare_tails, quantile_ratios, survival, survival_area
+from tests.laws.tables import ENTROPIES
 
 RNG = np.random.default_rng(0)
 CAUCHY = RNG.standard_cauchy((400, 2)) ** 3  # up to 1e8, index 1/3
