@@ -10,8 +10,6 @@ tuned for the page [Which method when](which-method.md). W2 ratio: 1 is a fresh 
 those of three levels.
 """
 
-from functools import partial
-
 import numpy as np
 from plates import Choice, Plate, main
 
@@ -36,14 +34,11 @@ def draw(choice: Choice) -> Plate:
     target, test, real = (10.0 * sierpinski_carpet(count, choice.seed + i, one_per_cell=True) for i in range(3))
     few = {"steps": 5} if choice.quick else {}
     run = ParticleTransport(random_state=choice.seed, **few).fit(target)
-    gan = GammaGAN(random_state=choice.seed, **few).fit(target)
-    rivals = {name: partial(fit, **few)(target, choice.seed) for name, fit in RIVALS.items()}
-    clouds = {
-        "target": target,
-        "particles (GPA)": run.particles_,
-        "(f, Γ)-GAN": gan.sample(count, random_state=choice.seed),
-        **{name: np.asarray(sample(count, choice.seed)) for name, sample in rivals.items()},
-    }
+    clouds = {"target": target, "particles (GPA)": run.particles_}
+    if not choice.quick:
+        clouds["(f, Γ)-GAN"] = GammaGAN(random_state=choice.seed).fit(target).sample(count, random_state=choice.seed)
+    for name, fit in list(RIVALS.items())[: 1 if choice.quick else 2]:
+        clouds[name] = np.asarray(fit(target, choice.seed, **few)(count, choice.seed))
 
     figure = new_figure(9.0, 6.2)
     panels = figure.subplots(2, 3).ravel()

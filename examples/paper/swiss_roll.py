@@ -33,7 +33,7 @@ def draw(choice: Choice) -> Plate:
     }
     gans = {
         name: GammaGAN(random_state=choice.seed, **({"steps": 5} if choice.quick else {})).fit(points)
-        for name, points in sets.items()
+        for name, points in list(sets.items())[: 1 if choice.quick else 3]
     }
     clouds = {
         "200 training points": target,
@@ -52,7 +52,7 @@ def draw(choice: Choice) -> Plate:
         same = points[np.random.default_rng(choice.seed).integers(len(points), size=judged)]  # as many of each
         rows.append((f"{name}: W2 ratio", "", f"{wasserstein(same, test) / floor:.2f}"))
     curves = figure.add_subplot(2, 3, 6)
-    for (name, gan), colour in zip(gans.items(), (ACCENT, PARTICLES, QUIET), strict=True):
+    for (name, gan), colour in zip(gans.items(), (ACCENT, PARTICLES, QUIET), strict=False):
         curves.plot(gan.history_["value"], color=colour, linewidth=0.6, label=name)
     curves.legend(frameon=False, fontsize=7.5)
     bare_axes(curves, labels=("step",), title="divergence in training")
