@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import (
     augmentation,
+    calls,
     cohorts,
     distributed,
     exactness,
@@ -106,6 +107,7 @@ SECTIONS = [
     ("Files of GEO", geo, geo.main),
     ("LISI and kBET beside scib-metrics", scib_check, scib_check.main),
     ("Startup", startup, startup.main),
+    ("Each method once: time and memory", calls, calls.main),
 ]
 
 
