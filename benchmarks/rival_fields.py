@@ -76,7 +76,7 @@ def _pairs(samples: Array, start: Start, seed: int, count: int) -> tuple[Array, 
 
 def score_model(
     train: np.ndarray, seed: int, source: np.ndarray | None = None, *,
-    stochastic: bool = False, steps: int = 10_000, width: int = 64, rate: float = 5e-3, smallest: float = 0.005,
+    stochastic: bool = False, steps: int = 40_000, width: int = 64, rate: float = 1e-3, smallest: float = 0.005,
 ) -> Sampler:  # fmt: skip
     """Denoising score matching with log σ uniform, then the probability flow, or the reverse equation with noise."""
     only_gaussian(source, "a score model")
