@@ -246,7 +246,7 @@ def movers(*names: str) -> str:
     """1000 samples of a pinwheel in the plane, with random arms, to 1000 new ones; columns as for few samples."""
     train, fresh, test = (pinwheel(1000, SEED + i) for i in range(3))
     rows: list[list[object]] = []
-    chosen = names or ("GPA", "W1+W2 proximal flow", "(f, Γ)-GAN", "flow matching, OT")
+    chosen = names or ("GPA", "W1+W2 proximal flow", "(f, Γ)-GAN", "flow matching, OT", "score model")
     for method, fit in _chosen(chosen, methods()).items():
         rows.append([method, *_judged(made(fit, train, len(test)), train, fresh, test)])
         print(rows[-1], flush=True)
