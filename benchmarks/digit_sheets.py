@@ -103,40 +103,46 @@ def draw_tiles(axes: Any, strips: Sequence[Strip], shape: tuple[int, int], title
 
 
 def contact_sheet(
-    lines: Sequence[Mapping[str, Sequence[Strip]]], shape: tuple[int, int], title: str, second: str = "",
-    width: float = 9.0,
-) -> Figure:  # fmt: skip
-    """Lines of panels, each panel named above; all panels of a line have equally many rows of tiles."""
-    figure, gap, name = new_figure(1, 1), 0.16, 0.26  # inches between panels, and for names
-    top, places = 0.62 if second else 0.4, []
-    for line in lines:
-        sheets = [_sheet(strips, shape) for strips in line.values()]
-        inch = (width - 0.16 - gap * (len(sheets) - 1)) / sum(sheet.shape[1] for sheet in sheets)
-        left = 0.08
-        for said, sheet in zip(line, sheets, strict=True):
-            tall, wide = (inch * side for side in sheet.shape[:2])
-            places.append((said, sheet, left, top + name, wide, tall))
-            left += wide + gap
-        top += name + max(place[5] for place in places[-len(sheets) :]) + 0.1
+    lines: Sequence[Mapping[str, Sequence[Strip]]], shape: tuple[int, int], title: str, second: str = ""
+) -> Figure:
+    """Lines of panels, each panel named above it; a tile's pixel is a whole number of the picture's."""
+    drawn = [{said: _sheet(strips, shape) for said, strips in line.items()} for line in lines]
+    wide = [sum(sheet.shape[1] for sheet in line.values()) for line in drawn]
+    zoom = max(1, min((MOST - GAP * (len(line) + 1)) // pixels for line, pixels in zip(drawn, wide, strict=True)))
+    width = max(max(zoom * pixels + GAP * (len(line) + 1) for line, pixels in zip(drawn, wide, strict=True)), LEAST)
+    down, places = (95 if second else 60), []
+    for line in drawn:
+        left, down = GAP, down + NAME
+        for said, sheet in line.items():
+            places.append((said, sheet, left, down))
+            left += zoom * sheet.shape[1] + GAP
+        down += zoom * max(sheet.shape[0] for sheet in line.values()) + 15
+    figure = new_figure(width / DPI, down / DPI)
     figure.set_layout_engine("none")
-    figure.set_size_inches(width, top)
-    for said, sheet, left, down, wide, tall in places:
-        axes = figure.add_axes((left / width, 1 - (down + tall) / top, wide / width, tall / top))
-        axes.imshow(sheet, aspect="auto", interpolation="nearest" if shape[0] < 20 else "antialiased")
+    for said, sheet, left, above in places:
+        tall, wider = (zoom * side for side in sheet.shape[:2])
+        axes = figure.add_axes((left / width, 1 - (above + tall) / down, wider / width, tall / down))
+        axes.imshow(sheet, aspect="auto", interpolation="nearest")
         axes.axis("off")
-        figure.text(left / width, 1 - (down - 0.05) / top, said, fontsize=9, color=INK, va="bottom")
+        figure.text(left / width, 1 - (above - 7) / down, said, fontsize=9, color=INK, va="bottom")
     headline(figure, title, second)
     return figure
 
 
+DPI, MOST, LEAST, GAP, NAME = 150, 1080, 600, 18, 39  # of `save_figure`; of a sheet, in its pixels
+
+
+LEVELS = 12
+
+
 def _sheet(strips: Sequence[Strip], shape: tuple[int, int]) -> np.ndarray:
-    """RGB: strips below one another, their tiles side by side with a thin gap around each."""
+    """RGB of few levels, for the file's size: strips below one another, their tiles side by side, thin gaps between."""
     height, width = shape
     gap = max(1, round(0.05 * height))
     columns = max(len(images) for images, _ in strips)
     paper = np.ones((len(strips) * (height + gap), columns * (width + gap), 3))
     for row, (images, ink) in enumerate(strips):
-        for column, image in enumerate(np.clip(images, 0.0, 1.0)):
+        for column, image in enumerate(np.round(LEVELS * np.clip(images, 0.0, 1.0)) / LEVELS):
             top, left = row * (height + gap), column * (width + gap)
             tile = 1 - image.reshape(height, width, 1) * (1 - np.array(to_rgb(ink)))
             paper[top : top + height, left : left + width] = tile

@@ -41,14 +41,14 @@ def draw(choice: Choice) -> Plate:
         f"{len(few) + len(others)}": np.concatenate([few, others]),
         f"{len(few)} + {len(made)} made": np.concatenate([few, made]),
     }
-    panels = {f"{len(few)} real digits, some": tiles(few, 8, 8, INK)}
+    panels = {f"{len(few)} real digits, some": tiles(few, 9, 8, INK)}
     rows = [(f"the {len(made)} made by the flow", "", _said(told, made))]
     for name, digits in list(sets.items())[-1 if choice.quick else 0 :]:
         start = time.perf_counter()
         settings = {"steps": 5, "width": 16} if choice.quick else {"steps": 4000, "width": 256, "rate": 5e-4}
         new = np.clip(wgan_gp(digits, choice.seed, weight=10.0, **settings)(many, choice.seed), 0.0, 1.0)
         rows.append((f"WGAN of {name}", "", f"{_said(told, new)}, {time.perf_counter() - start:.0f} s"))
-        panels[f"WGAN of {name}"] = tiles(new, 8, 8)
+        panels[f"WGAN of {name}"] = tiles(new, 9, 8)
     rows.append((f"{many} fresh real digits", "", _said(told, split.fresh)))
     return Plate(contact_sheet([panels], split.shape, "What a WGAN draws"), rows, stand_in)
 

@@ -49,14 +49,14 @@ def draw(choice: Choice) -> Plate:
     figure = contact_sheet(
         [
             {
-                f"{few} training digits, some": tiles(split.train, 12, 7, INK),
-                f"{many} particles moved (5b), some": tiles(new, 12, 7),
-                f"{many} carried along (5c), some": tiles(carried, 12, 7),
+                f"{few} training digits, some": tiles(split.train, 11, 7, INK),
+                f"{many} particles moved (5b), some": tiles(new, 11, 7),
+                f"{many} carried along (5c), some": tiles(carried, 11, 7),
             },
-            {"Of those moved, and below each its nearest training digit (15)": over_nearest(new, split.train, 30, 2)},
+            {"Of those moved, and below each its nearest training digit (15)": over_nearest(new, split.train, 34, 2)},
             {
-                f"{few} particles for {few} digits (14)": over_nearest(equal, split.train, 15, 1),
-                "the same without smoothing": over_nearest(plain, split.train, 15, 1),
+                f"{few} particles for {few} digits (14)": over_nearest(equal, split.train, 17, 1),
+                "the same without smoothing": over_nearest(plain, split.train, 17, 1),
             },
         ],
         split.shape, f"{many} new digits from {few}", "black: training digits; blue: new ones",

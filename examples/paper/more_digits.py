@@ -31,7 +31,7 @@ def draw(choice: Choice) -> Plate:
     """The same flow for three numbers of digits."""
     split, stand_in = split_digits(choice.real(MNIST), 3200, 500, choice.seed, quick=choice.quick)
     told, most = DigitJudge(split), len(split.train)
-    panels, rows = {f"training digits, some of {most}": tiles(split.train, 8, 8, INK)}, []
+    panels, rows = {f"training digits, some of {most}": tiles(split.train, 9, 8, INK)}, []
     for count in [most] if choice.quick else [most // 16, most // 4, most]:
         train = split.train[:count]
         start = time.perf_counter()
@@ -42,7 +42,7 @@ def draw(choice: Choice) -> Plate:
         ).fit(train)  # fmt: skip
         seconds = time.perf_counter() - start
         carried = np.clip(flow.sample(len(flow.particles_), method="replay"), 0.0, 1.0)
-        panels[f"carried along, from {count}"] = tiles(carried, 8, 8)
+        panels[f"carried along, from {count}"] = tiles(carried, 9, 8)
         rows.append((f"{count} digits: particles moved", "", told(flow.particles_, train).said(f"{seconds:.0f} s")))
         rows.append((f"{count} digits: carried along", "", told(carried, train).said()))
     rows.append(("fresh real digits", "", told(split.fresh).said()))
