@@ -45,7 +45,8 @@ def draw(choice: Choice) -> Plate:
     flow = moved(many)
     new = flow.particles_
     carried = np.clip(flow.sample(many, method="replay"), 0.0, 1.0)
-    equal, plain = moved(few).particles_, moved(few, smoothing=0.0).particles_
+    equal = moved(few).particles_
+    plain = equal if choice.quick else moved(few, smoothing=0.0).particles_
     figure = contact_sheet(
         [
             {
