@@ -110,7 +110,7 @@ def contact_sheet(
     wide = [sum(sheet.shape[1] for sheet in line.values()) for line in drawn]
     zoom = max(1, min((MOST - GAP * (len(line) + 1)) // pixels for line, pixels in zip(drawn, wide, strict=True)))
     width = max(max(zoom * pixels + GAP * (len(line) + 1) for line, pixels in zip(drawn, wide, strict=True)), LEAST)
-    down, places = (95 if second else 60), []
+    down, places = (78 if second else 48), []
     for line in drawn:
         left, down = GAP, down + NAME
         for said, sheet in line.items():
@@ -132,7 +132,7 @@ def contact_sheet(
 DPI, MOST, LEAST, GAP, NAME = 150, 1080, 600, 18, 39  # of `save_figure`; of a sheet, in its pixels
 
 
-LEVELS = 12
+LEVELS = 10
 
 
 def _sheet(strips: Sequence[Strip], shape: tuple[int, int]) -> np.ndarray:
