@@ -39,13 +39,13 @@ def draw(choice: Choice) -> Plate:
     def particles() -> Sampler:
         gamma = "auto" if quick else Convolutional(split.shape, default_lipschitz(train))
         flow = ParticleTransport(
-            n_particles=count, source="uniform", gamma=gamma, steps=5 if quick else 400, bounds=(0.0, 1.0),
+            n_particles=count, source="uniform", gamma=gamma, steps=5 if quick else 300, bounds=(0.0, 1.0),
             random_state=seed,
         ).fit(train)  # fmt: skip
         return lambda count, seed: flow.particles_
 
     def generator() -> Sampler:
-        gan = GammaGAN(f="kl", steps=5000, bounds=(0.0, 1.0), random_state=seed).fit(train)
+        gan = GammaGAN(f="kl", steps=4000, bounds=(0.0, 1.0), random_state=seed).fit(train)
         return lambda count, seed: gan.sample(count, random_state=seed)
 
     methods: dict[str, Callable[[], Sampler]] = {
