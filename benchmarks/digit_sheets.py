@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.colors import to_rgb
@@ -94,23 +94,19 @@ def over_nearest(made: np.ndarray, real: np.ndarray, columns: int, rows: int) ->
     return [strip for pair in pairs for strip in pair]
 
 
-def draw_tiles(axes: Any, strips: Sequence[Strip], shape: tuple[int, int], title: str = "") -> None:
-    """Fill the axes with rows of tiles."""
-    sheet = _sheet(strips, shape)
-    axes.imshow(sheet, interpolation="nearest" if shape[0] < 20 else "antialiased")
-    axes.axis("off")
-    axes.set_title(title, loc="left", fontsize=9, color=INK)
-
-
 def contact_sheet(
-    lines: Sequence[Mapping[str, Sequence[Strip]]], shape: tuple[int, int], title: str, second: str = ""
-) -> Figure:
-    """Lines of panels, each panel named above it; a tile's pixel is a whole number of the picture's."""
+    lines: Sequence[Mapping[str, Sequence[Strip]]], shape: tuple[int, int], title: str, second: str = "",
+    room: int = 0,
+) -> Figure:  # fmt: skip
+    """Lines of panels, each panel named above it; a tile's pixel is a whole number of the picture's.
+
+    Below the title so many pixels stay free for axes of the caller.
+    """
     drawn = [{said: _sheet(strips, shape) for said, strips in line.items()} for line in lines]
     wide = [sum(sheet.shape[1] for sheet in line.values()) for line in drawn]
     zoom = max(1, min((MOST - GAP * (len(line) + 1)) // pixels for line, pixels in zip(drawn, wide, strict=True)))
     width = max(max(zoom * pixels + GAP * (len(line) + 1) for line, pixels in zip(drawn, wide, strict=True)), LEAST)
-    down, places = (78 if second else 48), []
+    down, places = (78 if second else 48) + room, []
     for line in drawn:
         left, down = GAP, down + NAME
         for said, sheet in line.items():
