@@ -15,6 +15,7 @@ classifier of other digits is 80 % sure. Seconds are for training, with compilat
 """
 
 import time
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -45,7 +46,9 @@ def draw(choice: Choice) -> Plate:
         return lambda count, seed: flow.particles_
 
     def generator() -> Sampler:
-        gan = GammaGAN(f="kl", steps=4000, bounds=(0.0, 1.0), random_state=seed).fit(train)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # that modes are missing, as its spread says
+            gan = GammaGAN(f="kl", steps=4000, bounds=(0.0, 1.0), random_state=seed).fit(train)
         return lambda count, seed: gan.sample(count, random_state=seed)
 
     methods: dict[str, Callable[[], Sampler]] = {
