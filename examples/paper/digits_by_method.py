@@ -67,7 +67,7 @@ def draw(choice: Choice) -> Plate:
     rows.append((f"{count} fresh real digits", "", told(split.fresh).said()))
     panels["real digits that none has seen"] = tiles(split.fresh, 11, 6, INK)
     named = list(panels.items())
-    lines = [dict(named[:3]), dict(named[3:])]
+    lines = [dict(named[first : first + 3]) for first in range(0, len(named), 3)]
     return Plate(contact_sheet(lines, split.shape, f"{count} new digits from {len(train)}, by method"), rows, stand_in)
 
 
