@@ -9,7 +9,7 @@ Each in milliseconds and by the defaults, which compress such a column by asinh 
 **What differs:** the talk prints no numbers; it says that W1-proximals capture the tails better. Here so does GPA, in
 either coordinates. A generator or a flow is a smooth map of a Gaussian: what it makes in milliseconds depends on how
 far out its network can reach, with either proximal, and more on the coordinates than on the proximal. The settings of
-the talk are not known; the flow took 4000 training steps, the GAN 2000. Area: between the log-log survival curves of
+the talk are not known; the flow took 3000 training steps, the GAN 2000. Area: between the log-log survival curves of
 the distance to the median, in square decades; Hill: the tail's index.
 """
 
@@ -22,7 +22,7 @@ from plates import Choice, Plate, main
 from proxflow import GammaGAN, ParticleTransport, ProximalFlow, compare_tails, plots
 from proxflow.data.tails import cauchy_powers
 
-STEPS = {ParticleTransport: 500, GammaGAN: 2000, ProximalFlow: 4000}
+STEPS = {ParticleTransport: 500, GammaGAN: 2000, ProximalFlow: 3000}
 WAYS = {
     "GPA (W1)": (ParticleTransport, {}),
     "GAN (W1)": (GammaGAN, {}),
