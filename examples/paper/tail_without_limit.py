@@ -9,7 +9,7 @@ of 0.2, alpha = 2 and KL; on the left L = 1 (spectral ReLU network), on the righ
 divergence of two samples is infinite, so the slope grows with every update of the network. With few updates per step
 (5) nobody sees it, with 40 the particles are thrown out. With L the number of updates hardly matters, for there is a
 best potential; the tail comes at the speed limit. The poster does not say its divergence, steps or updates. Area:
-between the log-log survival curves of the radius, in square decades. Axes are linear up to 1, then logarithmic.
+between the log-log survival curves of the radius, in square decades. Axes are linear up to 2, then logarithmic.
 """
 
 import warnings
@@ -63,9 +63,10 @@ def draw(choice: Choice) -> Plate:
         axes.scatter(*target.T, s=5, color=TARGET, linewidths=0)
         axes.scatter(*runs["alpha", space, many].particles_.T, s=5, color=PARTICLES, linewidths=0)
         reach = np.floor(np.log10(np.abs(axes.dataLim).max()))
+        limit = 10 ** (reach + 1)
         ticks = [-(10**reach), -(10 ** (reach // 2)), 0, 10 ** (reach // 2), 10**reach]
         for axis in "xy":
-            axes.set(**{f"{axis}scale": "symlog", f"{axis}ticks": ticks})
+            axes.set(**{f"{axis}scale": "symlog", f"{axis}ticks": ticks, f"{axis}lim": (-limit, limit)})
             getattr(axes, f"{axis}axis").set_minor_locator(NullLocator())
     bare_axes(slopes, labels=("step", "largest |∇φ|"), title="how fast particles move")
     for (f, space, updates), run in runs.items():
