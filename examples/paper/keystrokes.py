@@ -6,8 +6,8 @@
 to learn from, half to judge by. With the W1-proximal: GPA, a GAN, a flow with both; with the W2-proximal alone: a flow.
 Each in milliseconds and by the defaults, which compress such a column by asinh around its median. KL throughout.
 
-**What differs:** the talk prints no numbers; it says that W1-proximals capture the tails better. So they do here: GPA is
-as near as a real sample in either coordinates, and of the two flows the one with W1 is nearer. But what helps a flow
+**What differs:** the talk prints no numbers; it says that W1-proximals capture the tails better. So they do here: GPA
+is as near as a real sample in either coordinates, and of the two flows the one with W1 is nearer. But what helps a flow
 most is not the proximal but coordinates in which a tail is near; and the GAN, a W1-proximal too, is the worst of all in
 milliseconds. The settings of the talk are not known; flows took 3000 training steps, the GAN 2000. Area: between the
 log-log survival curves of the distance to the median, in square decades; Hill: the tail's index.

@@ -39,7 +39,7 @@ def draw(choice: Choice) -> Plate:
     source = np.random.default_rng(choice.seed).normal(size=(count, 2))
     real = compare_tails(other, fresh)
     radii = np.linalg.norm(fresh, axis=1)
-    figure = new_figure(9.0, 6.0)
+    figure = new_figure(8.0, 5.0)
     panels = figure.subplot_mosaic([["value", "by hand", "defaults"], list(ENTROPIES)])
     rows, far = [], f"{np.mean(radii > 1000):.1%}"
     for how, settings in {"by hand": WAYS["paper"] | {"step_size": 0.5, "steps": steps}, "defaults": {}}.items():
@@ -64,8 +64,8 @@ def draw(choice: Choice) -> Plate:
                 panels["value"].plot(values, color=COLOURS[name], linewidth=1.2)
                 axes = panels[name]
                 bare_axes(axes, title=f"{name}, by hand")
-                axes.scatter(*target.T, s=5, color=TARGET, linewidths=0)
-                axes.scatter(*new.T, s=5, color=COLOURS[name], linewidths=0)
+                axes.scatter(*target.T, s=3, color=TARGET, linewidths=0)
+                axes.scatter(*new.T, s=3, color=COLOURS[name], linewidths=0)
                 wide = (-2 * np.abs(target).max(), 2 * np.abs(target).max())
                 axes.set(xscale="symlog", yscale="symlog", xticks=TICKS, yticks=TICKS, xlim=wide, ylim=wide)
             panels[how].step(np.sort(sizes), 1 - np.arange(count) / count, color=COLOURS[name], linewidth=1.3)
