@@ -70,13 +70,13 @@ def draw(choice: Choice) -> Plate:
     rows = [("source, positive / negative", "138 / 88", f"{np.sum(ys == 1)} / {np.sum(ys == 0)}")]
     rows += [("target, positive / negative", "49 / 216", f"{np.sum(yt == 1)} / {np.sum(yt == 0)}")]
     rows += [(*row, f"{one:.3g} / {two:.3g}") for row, one, two in zip(TABLE_4.items(), *found, strict=True)]
-    *panels, last = (figure := new_figure(7.6, 5.6)).subplots(2, 2).flat
+    *panels, last = (figure := new_figure(7.0, 4.8)).subplots(2, 2).flat
     clouds = ("before", xs), ("means and deviations", adjusted), ("GPA", moved)
     for axes, (name, cloud) in zip(panels, clouds, strict=True):
         view = plane_of(both if name == "before" else xt.astype(float), 2, 0)
         bare_axes(axes, labels=("component 1", "component 2"), title=name)
         for x, y, colours in ((xt, yt, (TARGET, INK)), (cloud, ys, (PARTICLES, ACCENT))):
-            axes.scatter(*view.encode(x).T, s=6, c=[colours[c] for c in y], linewidths=0)
+            axes.scatter(*view.encode(x).T, s=4, c=[colours[c] for c in y], linewidths=0)
     bare_axes(last, labels=("components", "share of variance left out"), title="reconstruction of both cohorts")
     last.plot(np.arange(1, len(many.ratios) + 1), 1 - np.cumsum(many.ratios), color=PARTICLES)
     last.axvline(plane.n_components, color=INK, linewidth=0.8, linestyle="--")
