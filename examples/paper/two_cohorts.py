@@ -80,7 +80,7 @@ def draw(choice: Choice) -> Plate:
     bare_axes(last, labels=("components", "share of variance left out"), title="reconstruction of both cohorts")
     last.plot(np.arange(1, len(many.ratios) + 1), 1 - np.cumsum(many.ratios), color=PARTICLES)
     last.axvline(plane.n_components, color=INK, linewidth=0.8, linestyle="--")
-    headline(figure, "Source and target by ER status", "planes: of all samples (before), of the target (after)")
+    headline(figure, "Source and target by ER status", "plane of all samples; after, of the target")
     legend(figure, [("target −", TARGET), ("target +", INK), ("source −", PARTICLES), ("source +", ACCENT)])
     return Plate(figure, rows, stand_in)
 
