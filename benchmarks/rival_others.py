@@ -86,7 +86,7 @@ def wgan_gp(
         return jax.lax.fori_loop(0, steps, step, (arrays, states))[0][0]
 
     states = tuple(rule.init(part) for rule, part in zip(rules, arrays, strict=True))
-    generator = eqx.combine(run(arrays, states, samples), static[0])
+    generator = eqx.combine(jax.block_until_ready(run(arrays, states, samples)), static[0])
     made = eqx.filter_jit(lambda noise: jax.vmap(generator)(noise))
     return lambda count, seed: unit.outside(made(draw(jax.random.key(seed), count)))
 

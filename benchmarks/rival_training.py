@@ -107,7 +107,8 @@ def descend(loss: Callable[..., Array], model: Any, data: Any, seed: int, steps:
 
         return jax.lax.fori_loop(0, steps, step, (arrays, state))[0]
 
-    return eqx.combine(run(arrays, rule.init(arrays), data), static)
+    trained = jax.block_until_ready(run(arrays, rule.init(arrays), data))  # seconds of training end here
+    return eqx.combine(trained, static)
 
 
 def integrate(velocity: Callable[[Array, Array], Array], points: Array, first: float, last: float) -> Array:

@@ -6,6 +6,7 @@ import tarfile
 
 import numpy as np
 import pytest
+
 from benchmarks.cifar import BATCH, read_cifar
 
 

@@ -21,12 +21,10 @@ from collections.abc import Callable
 import numpy as np
 from plates import Choice, Plate, main
 
-# isort: split
 from benchmarks.digit_sheets import MNIST, DigitJudge, contact_sheet, split_digits, tiles
 from benchmarks.rival_fields import score_model
 from benchmarks.rival_others import wgan_gp
 from benchmarks.rival_training import Sampler
-
 from proxflow import Convolutional, GammaGAN, ParticleTransport
 from proxflow.defaults import default_lipschitz
 from proxflow.plots.style import INK

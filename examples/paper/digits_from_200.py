@@ -20,9 +20,7 @@ digits spread less than real ones, and faint ghosts of other strokes remain.
 import numpy as np
 from plates import Choice, Plate, main
 
-# isort: split
 from benchmarks.digit_sheets import MNIST, DigitJudge, contact_sheet, over_nearest, split_digits, tiles
-
 from proxflow import Convolutional, ParticleTransport
 from proxflow.defaults import default_lipschitz
 from proxflow.plots.style import INK

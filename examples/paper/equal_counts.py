@@ -15,9 +15,7 @@ divergence are medians over 25 steps.
 import numpy as np
 from plates import Choice, Plate, main
 
-# isort: split
 from benchmarks.digit_sheets import DPI, MNIST, DigitJudge, contact_sheet, over_nearest, split_digits
-
 from proxflow import Convolutional, ParticleTransport, nearest_distance
 from proxflow.defaults import default_lipschitz
 from proxflow.evolution import Run

@@ -18,10 +18,8 @@ import warnings
 import numpy as np
 from plates import Choice, Plate, main
 
-# isort: split
 from benchmarks.cifar import read_cifar
 from benchmarks.digit_sheets import MNIST, split_digits
-
 from proxflow import GammaGAN, energy_distance
 from proxflow.plots.style import ACCENT, PARTICLES, QUIET, bare_axes, headline, legend, new_figure
 

@@ -17,9 +17,7 @@ import time
 import numpy as np
 from plates import Choice, Plate, main
 
-# isort: split
 from benchmarks.digit_sheets import MNIST, DigitJudge, contact_sheet, split_digits, tiles
-
 from proxflow import Convolutional, ParticleTransport
 from proxflow.defaults import default_lipschitz
 from proxflow.plots.style import INK

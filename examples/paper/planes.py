@@ -16,10 +16,7 @@ fresh sample with as many samples of every moon or arm. Off the plane: root mean
 import numpy as np
 from plates import Choice, Plate, main
 
-# isort: split
-
 from benchmarks.planes import COUNT, PUBLISHED, UNSEEN
-
 from proxflow import ProximalFlow, sinkhorn_divergence
 from proxflow.data.planes import PLANES
 from proxflow.plots.style import PARTICLES, TARGET, bare_axes, headline, legend, new_figure

@@ -15,10 +15,7 @@ sample, in square decades. The defaults compress such columns by asinh, and arri
 import numpy as np
 from plates import Choice, Plate, main
 
-# isort: split
-
 from benchmarks.tails import HEAVY, WAYS
-
 from proxflow import ParticleTransport, compare_tails, plots
 
 DIVERGENCES = {"KL": ("kl", None), "alpha = 2": ("alpha", 2.0)}

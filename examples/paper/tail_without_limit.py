@@ -18,10 +18,7 @@ import numpy as np
 from matplotlib.ticker import NullLocator
 from plates import Choice, Plate, main
 
-# isort: split
-
 from benchmarks.tails import WAYS
-
 from proxflow import ParticleTransport, compare_tails
 from proxflow.data.tails import student_t
 from proxflow.plots.style import ACCENT, INK, PARTICLES, TARGET, bare_axes, headline, legend, new_figure

@@ -15,10 +15,7 @@ fitted to. `BatchTransport` asks samples held out how far to go and keeps what t
 import numpy as np
 from plates import Choice, Plate, main
 
-# isort: split
-
 from benchmarks import bio
-
 from proxflow import BatchTransport, ParticleTransport, read_series_matrix, wasserstein
 from proxflow.latent.principal import plane_of
 from proxflow.plots.style import ACCENT, INK, PARTICLES, TARGET, bare_axes, headline, legend, new_figure

@@ -17,9 +17,7 @@ import numpy as np
 from plates import Choice, Plate, main
 from sklearn.svm import SVC
 
-# isort: split
 from benchmarks.digit_sheets import MNIST, contact_sheet, split_digits
-
 from proxflow import Convolutional, ParticleTransport, nearest_distance, wasserstein
 from proxflow.defaults import default_lipschitz
 from proxflow.plots.style import INK, PARTICLES
