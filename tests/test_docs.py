@@ -227,7 +227,7 @@ def test_the_api_overview_lists_every_public_name():
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_examples_run(example, tmp_path, users_environment):
+def test_examples_run(example, tmp_path):
     arguments = ["--quick"]
     if example.stem in FILES:
         arguments += ["--out", FILES[example.stem]]
@@ -235,7 +235,7 @@ def test_examples_run(example, tmp_path, users_environment):
     warnings = ["error", *(f"ignore:Error {verb} persistent compilation cache" for verb in ("reading", "writing"))]
     done = subprocess.run(
         [sys.executable, *(f"-W{rule}" for rule in warnings), str(example), *arguments],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, env=users_environment,
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
