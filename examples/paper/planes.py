@@ -3,9 +3,9 @@
 **Seeds:** talk, "low-d structure", "table 1".
 
 **Setting:** moons (noise 0.05, radius 4.2) and a pinwheel of five arms on the plane of the first two coordinates of R²,
-R⁷ and R¹²; 5000 samples, N(0, I) in R^d carried by one velocity field (`ProximalFlow`). The same settings for all six:
-defaults, but 6000 training steps where the default is 12,000. Debiased Sinkhorn divergence (p = 2, blur 0.05, W2² / 2
-for short) on the plane between 5000 new samples and 5000 that training has not seen.
+R⁷ and R¹²; 5000 samples, N(0, I) in R^d carried by one velocity field (`ProximalFlow`). Every default, the same
+for all six. Debiased Sinkhorn divergence (p = 2, blur 0.05, W2² / 2 for short) on the plane between 5000 new samples and
+5000 that training has not seen.
 
 **What differs:** the published numbers are of 25,000 training steps; how many draws they are of is not said, and one
 draw of a Gaussian decides how many samples each moon or arm gets. So here each number is a mean of two independent
@@ -39,7 +39,7 @@ def draw(choice: Choice) -> Plate:
             axes.set_aspect("equal")
             if choice.quick and (kind, d) != ("moons", 7):
                 continue
-            flow = ProximalFlow(source="standard", random_state=choice.seed, **{"steps": 6000} | settings)
+            flow = ProximalFlow(source="standard", random_state=choice.seed, **settings)
             flow.fit(sample(count, d, choice.seed))
             scores = {}
             for even in (False, True):

@@ -7,9 +7,10 @@ of 0.2, alpha = 2 and KL; on the left L = 1 (spectral ReLU network), on the righ
 
 **What differs:** what fails without L is not the tail alone but a potential that is fitted well: the unregularised
 divergence of two samples is infinite, so the slope grows with every update of the network. With few updates per step
-(5) nobody sees it, with 40 the particles are thrown out. With L the number of updates hardly matters, for there is a
-best potential; the tail comes at the speed limit. The poster does not say its divergence, steps or updates. Area:
-between the log-log survival curves of the radius, in square decades. Axes are linear up to 2, then logarithmic.
+(5) nobody sees it; with 40 the particles of alpha = 2 are thrown out, while those of KL, steeper too, still arrive.
+With L the number of updates hardly matters, for there is a best potential; the tail comes at the speed limit. The
+poster does not say its divergence, steps or updates. Area: between the log-log survival curves of the radius, in square
+decades. Axes are linear up to 2, then logarithmic.
 """
 
 import warnings

@@ -3,8 +3,8 @@
 **Seeds:** paper, figure 4, figure 12; README, "heavy tails".
 
 **Setting:** Student's law with ν = 1/2 in the plane from N(0, I), 500 to 500 points; KL, alpha = 2 and alpha = 10. "By
-hand" as in the paper: L = 1, a spectral ReLU network, columns as they are, 1000 constant steps of 0.5. Then by every
-default of ours.
+hand", as far as the paper says: L = 1, a spectral ReLU network, columns as they are, 1000 constant steps of 0.5. Then
+by every default of ours.
 
 **What differs:** in print KL is unstable and collapses, and alpha is stable. Here KL does not collapse: ν is solved
 for at every step, and e^φ is averaged by log-mean-exp, which no φ overflows. All three lack the far tail alike: a speed
