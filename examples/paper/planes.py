@@ -4,8 +4,8 @@
 
 **Setting:** moons (noise 0.05, radius 4.2) and a pinwheel of five arms on the plane of the first two coordinates of R²,
 R⁷ and R¹²; 5000 samples, N(0, I) in R^d carried by one velocity field (`ProximalFlow`). Every default, the same
-for all six. Debiased Sinkhorn divergence (p = 2, blur 0.05, W2² / 2 for short) on the plane between 5000 new samples and
-5000 that training has not seen.
+for all six. Debiased Sinkhorn divergence (p = 2, blur 0.05, W2² / 2 for short) on the plane between 5000 new samples
+and 5000 that training has not seen.
 
 **What differs:** the published numbers are of 25,000 training steps; how many draws they are of is not said, and one
 draw of a Gaussian decides how many samples each moon or arm gets. So here each number is a mean of two independent

@@ -12,8 +12,6 @@ compare. (R)/(D) is the least that a decoded sample can reach. All of it, as in 
 fitted to. `BatchTransport` asks samples held out how far to go and keeps what the plane misses ([why](integrate.md)).
 """
 
-import sys
-
 import numpy as np
 from plates import Choice, Plate, main
 
@@ -38,7 +36,9 @@ def cohorts(choice: Choice) -> tuple[tuple[np.ndarray, ...], str]:
         for side in sides:
             column = next((name for name in side.obs if name.lower().startswith(("er", "estrogen", "oestrogen"))), None)
             if column is None:
-                sys.exit(f"No oestrogen receptor status among the characteristics of the samples: {list(side.obs)}.")
+                raise SystemExit(
+                    f"No oestrogen receptor status among the characteristics of the samples: {list(side.obs)}."
+                )
             er = side.obs[column].astype(str).str.lower().str[0].map({"p": 1, "+": 1, "n": 0, "-": 0})
             given += [np.asarray(side[er.notna().to_numpy(), probes].X), er.dropna().to_numpy(int)]
         return tuple(given), ""
