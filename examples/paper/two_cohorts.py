@@ -36,9 +36,7 @@ def cohorts(choice: Choice) -> tuple[tuple[np.ndarray, ...], str]:
         for side in sides:
             column = next((name for name in side.obs if name.lower().startswith(("er", "estrogen", "oestrogen"))), None)
             if column is None:
-                raise SystemExit(
-                    f"No oestrogen receptor status among the characteristics of the samples: {list(side.obs)}."
-                )
+                raise SystemExit(f"The samples have no oestrogen receptor status: only {list(side.obs)}.")
             er = side.obs[column].astype(str).str.lower().str[0].map({"p": 1, "+": 1, "n": 0, "-": 0})
             given += [np.asarray(side[er.notna().to_numpy(), probes].X), er.dropna().to_numpy(int)]
         return tuple(given), ""
