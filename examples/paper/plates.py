@@ -115,7 +115,7 @@ def write_page(*only: str) -> None:
         print(texts[name], flush=True)
         if plate.figure:
             PICTURES.mkdir(exist_ok=True)
-            plots.save_figure(plate.figure, PICTURES / f"{name}.png")
+            _shrink(plots.save_figure(plate.figure, PICTURES / f"{name}.png"))
         texts = _written() | {name: texts[name]}  # now: another run may have written since this one began
         parts = [[f"## {chapter}", *(texts[n] for n in names if n in texts)] for chapter, names in CHAPTERS.items()]
         PAGE.write_text("\n".join([_HEAD, *("\n\n".join(part) + "\n" for part in parts)]), encoding="utf-8")
@@ -131,6 +131,14 @@ def section(name: str, doc: str, plate: Plate, seconds: float) -> str:
     took = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
     machine = f"{os.cpu_count()} cores ({platform.machine()}), {date.today()}"
     return "\n\n".join([*parts, f"`python examples/paper/{name}.py`: {took} of processor time on {machine}."])
+
+
+def _shrink(picture: Path) -> None:
+    """A palette is enough for a picture of a few colours."""
+    from PIL import Image
+
+    with Image.open(picture) as image:
+        image.convert("RGB").quantize(64).save(picture, optimize=True)
 
 
 def _written() -> dict[str, str]:
