@@ -115,6 +115,7 @@ def _draw(axes: Any, samples: Sequence[npt.ArrayLike], low: float | None) -> int
         )  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.xaxis.set_minor_formatter("")  # within two decades they would overlap
     first = np.asarray(samples[0], dtype=float).ravel()
     left = float(np.median(first[np.isfinite(first)])) if low is None and np.isfinite(first).any() else low
     if left is not None and left > 0:
