@@ -6,8 +6,8 @@
 KL (f, Γ)-GAN, a WGAN with gradient penalty, and a variance-exploding score model. Every default of ours; the rivals as
 tuned for the page [Which method when](which-method.md). W2 ratio: 1 is a fresh carpet.
 
-**What differs:** published, none but the particles find the holes. Here the others find the largest, the particles those
-of three levels.
+**What differs:** published, none but the particles find the holes. Here the others find the largest, the particles
+those of three levels.
 """
 
 import numpy as np
