@@ -73,12 +73,12 @@ class _Judge:
 
 
 class Generator(eqx.Module):
-    """Noise (64,) -> image (784,)."""
+    """Noise (64,) -> image (pixels,)."""
 
     layers: list
 
-    def __init__(self, key: Any) -> None:
-        sizes, keys = (NOISE, 256, 512, 784), jax.random.split(key, 3)
+    def __init__(self, key: Any, pixels: int) -> None:
+        sizes, keys = (NOISE, 256, 512, pixels), jax.random.split(key, 3)
         self.layers = [eqx.nn.Linear(a, b, key=k) for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True)]
 
     def __call__(self, noise: jax.Array) -> jax.Array:
@@ -87,18 +87,18 @@ class Generator(eqx.Module):
         return jax.nn.sigmoid(self.layers[-1](noise))
 
 
-def wgan(digits: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Train on digits, shape (n, 784), and return so many new ones."""
+def wgan(digits: np.ndarray, count: int, seed: int, *, steps: int = STEPS) -> np.ndarray:
+    """Train on digits, shape (n, pixels), and return so many new ones."""
     real = jnp.asarray(digits, jnp.float32)
     pair = Divergence(GroupSort(L=1.0, width=128, updates=5, learning_rate=2e-3), IPM())
-    rule = optax.adam(optax.cosine_decay_schedule(1e-3, STEPS), b1=0.5, b2=0.9)
+    rule = optax.adam(optax.cosine_decay_schedule(1e-3, steps), b1=0.5, b2=0.9)
     key = jax.random.key(seed)
-    generator = Generator(key)
+    generator = Generator(key, digits.shape[1])
     memory = pair.init(key, jax.vmap(generator)(jax.random.normal(key, (BATCH, NOISE))), real[:BATCH])
     arrays, static = eqx.partition(generator, eqx.is_inexact_array)
 
-    @partial(jax.jit, static_argnames="steps")
-    def train(arrays: Any, state: Any, memory: Any, first: Any, steps: int) -> Any:
+    @partial(jax.jit, static_argnames="count")
+    def train(arrays: Any, state: Any, memory: Any, first: Any, count: int) -> Any:
         def step(index: Any, carry: Any) -> Any:
             arrays, state, memory = carry
             one, two, three = jax.random.split(jax.random.fold_in(key, index), 3)
@@ -114,10 +114,10 @@ def wgan(digits: np.ndarray, count: int, seed: int) -> np.ndarray:
             updates, state = rule.update(jax.grad(loss)(arrays), state, arrays)
             return optax.apply_updates(arrays, updates), state, memory
 
-        return jax.lax.fori_loop(first, first + steps, step, (arrays, state, memory))
+        return jax.lax.fori_loop(first, first + count, step, (arrays, state, memory))
 
-    arrays, _, memory = train(arrays, rule.init(arrays), memory, 0, STEPS)
-    noise = jax.random.normal(jax.random.fold_in(key, STEPS), (count, NOISE))
+    arrays, _, memory = train(arrays, rule.init(arrays), memory, 0, steps)
+    noise = jax.random.normal(jax.random.fold_in(key, steps), (count, NOISE))
     return np.asarray(jax.vmap(eqx.combine(arrays, static))(noise), np.float64)
 
 

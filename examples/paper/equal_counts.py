@@ -7,8 +7,9 @@ no smoothing, as published. Along the steps: the divergence and the kinetic ener
 the share of particles that are as near to a training digit as only 5 % of real ones are.
 
 **What differs:** L and the step sizes follow from the data; the step grows with D over the kinetic energy, so that the
-estimators are not those of a constant one. Near copies are counted, where the paper shows digits. The dotted lines are
-with what the package does unless told otherwise: target digits are mixed with their neighbours. Kinetic energy and
+estimators are not those of a constant one. In print, 600 particles keep apart from the digits where 200 fall onto them;
+here they fall onto them, too, only later, and it is the smoothing that keeps them apart (dotted: targets mixed with
+their neighbours, which is the default). Near copies are counted, where the paper shows digits. Kinetic energy and
 divergence are medians over 25 steps.
 """
 
