@@ -141,7 +141,8 @@ def test_what_is_not_meant_for_it_is_refused():
     with pytest.raises(ValueError, match="one machine: leave devices=None"):
         ParticleTransport(gamma="exact", devices="all").fit(ROWS[:40])
     for given, words in {
-        ("node:1", 2, None): "all of coordinator", ("node", 2, 0): "HOST:PORT", ("node:1", 2, 2): "counted from 0",
+        ("node:1", 2, None): "all of coordinator", ("node", 2, 0): "HOST:PORT", ("node:99999", 2, 0): "65535",
+        ("node:0", 2, 0): "HOST:PORT", ("http://node:1", 2, 0): "HOST:PORT", ("node:1", 2, 2): "counted from 0",
     }.items():  # fmt: skip
         with pytest.raises(ValueError, match=words):
             distributed.start(*given)

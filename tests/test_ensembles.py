@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from command import call
 from proxflow import Ensemble, GammaGAN, ParticleTransport, ProximalFlow, Spread, plots, runs, wasserstein
 from proxflow.contest import CRITERIA, Contest, Entry
 from proxflow.ensembles import Watcher, at_once, curves_of
+from proxflow.store import RunFolder
 
 TARGET = np.random.default_rng(0).normal((2, 0), 1, (60, 2))
 QUICK = {"steps": 5, "width": 8, "updates": 1}
@@ -53,7 +55,7 @@ def test_numbers_with_deviations():
     assert np.isfinite(padded).sum() == 5
 
 
-@pytest.mark.parametrize("settings", [{"seeds": 0}, {"seeds": ()}, {"seeds": 2, "jobs": 0}])
+@pytest.mark.parametrize("settings", [{"seeds": 0}, {"seeds": 10**11}, {"seeds": ()}, {"seeds": 2, "jobs": 0}])
 def test_no_seeds_are_refused(settings):
     with pytest.raises(ValueError, match=r"seeds|jobs"):
         Ensemble(MOVERS["particles"], **settings).fit(TARGET)
@@ -135,6 +137,45 @@ class TestCommand:
         assert call(capsys, "generate", "a.csv", "--out", "o", *quick)[0] == 0
         assert not list((tmp_path / "o").glob("seed-*"))
 
+    def test_overwriting_takes_nothing_that_a_user_put_there(self, written, tmp_path, monkeypatch, capsys):
+        monkeypatch.chdir(tmp_path)
+        shutil.copytree(written[0] / "o", "o")
+        shutil.copytree("o/seed-5", "o/seed-5-kept")
+        copy = Path("o/seed-5-kept/samples.csv")
+        assert call(capsys, "report", "o")[0] == 0  # a copy is no seed of it
+        for name in ("seed-6/mine.txt", "seed-6/figures/mine.txt"):
+            mine = Path("o", name)
+            mine.parent.mkdir(exist_ok=True)
+            mine.write_text("mine")
+            with pytest.raises(ValueError, match=f"{name} is not of the run.*nothing was removed"):
+                RunFolder.create("o", overwrite=True)
+            assert Path("o/seed-5/samples.csv").exists()
+            mine.unlink()
+        RunFolder.create("o", overwrite=True)
+        assert copy.exists()
+        assert not Path("o/seed-5").exists()
+
+    @pytest.mark.filterwarnings("default")
+    def test_warnings_of_seeds_side_by_side_are_lines_whichever_ends_first(self, tmp_path, monkeypatch, capsys):
+        pd.DataFrame(TARGET, columns=["age", "height"]).to_csv(tmp_path / "a.csv", index=False)
+        usual = runs.run_transport
+        ended = threading.Barrier(2)
+
+        def warns(transport, *arguments, **options):
+            with warnings.catch_warnings():  # as every run has
+                if transport.random_state == 0:
+                    found = usual(transport, *arguments, **options)
+            ended.wait(60)
+            warnings.warn("no checkpoint", stacklevel=1)
+            return found if transport.random_state == 0 else usual(transport, *arguments, **options)
+
+        monkeypatch.setattr(runs, "run_transport", warns)
+        monkeypatch.chdir(tmp_path)
+        quick = ["--steps", "4", "--width", "8", "--updates", "1", "--no-pictures", "--no-trial"]
+        code, _, err = call(capsys, "generate", "a.csv", "--seeds", "2", "--out", "o", *quick)
+        assert code == 0
+        assert set(err.splitlines()) == {"proxflow: no checkpoint"}
+
     def test_a_seed_that_diverges_costs_the_others_nothing(self, tmp_path, monkeypatch, capsys):
         pd.DataFrame(TARGET, columns=["age", "height"]).to_csv(tmp_path / "a.csv", index=False)
         usual = runs.run_transport
@@ -171,8 +212,10 @@ class TestCommand:
         assert len(json.loads((tmp_path / "o" / "result.json").read_text())["seeds"]) == 3
 
     @pytest.mark.parametrize(
-        ("options", "words"), [(["2", "--distributed"], "give one of them"), (["1", "--out", "x"], "at least 2")]
-    )
+        ("options", "words"), [(["2", "--distributed"], "give one of them"), (["1", "--out", "x"], "at least 2"),
+         (["99999999999", "--out", "x"], "to 10,000"), (["2", "--seed", "4294967296", "--out", "x"], "2**32"),
+         (["2", "--seed=-1", "--out", "x"], "between 0")],
+    )  # fmt: skip
     def test_what_seeds_cannot_be(self, options, words, written, monkeypatch, capsys):
         monkeypatch.chdir(written[0])
         code, _, err = call(capsys, "generate", "a.csv", "--seeds", *options)

@@ -71,8 +71,10 @@ def start(coordinator: str | None = None, processes: int | None = None, process:
         raise ValueError("give all of coordinator (HOST:PORT of process 0), processes and process, or none of them.")
     if coordinator is not None and processes is not None and process is not None:
         host, _, port = coordinator.rpartition(":")
-        if not host or not port.isdigit():
-            raise ValueError(f"the coordinator must be HOST:PORT, such as node1:1234, got {coordinator!r}.")
+        if not host or "/" in host or not (port.isdecimal() and 0 < int(port) < 2**16):
+            raise ValueError(
+                f"the coordinator must be HOST:PORT, such as node1:1234, of a port up to 65535, got {coordinator!r}."
+            )
         if not 0 <= process < processes:
             raise ValueError(f"process {process} of {processes}: processes are counted from 0.")
     patience = threading.Timer(_START, _give_up, given)

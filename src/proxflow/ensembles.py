@@ -31,6 +31,8 @@ __all__ = ["Ensemble", "Spread", "Watcher", "at_once", "curves_of", "seeds_after
 
 T = TypeVar("T")
 
+_MOST = 10_000  # seeds
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -98,8 +100,10 @@ def at_once(tasks: Sequence[Callable[[], T]], watcher: Watcher, jobs: int | None
 
 
 def seeds_after(first: int, count: int) -> tuple[int, ...]:
-    """A seed and those that follow it."""
-    return tuple((first + index) % 2**32 for index in range(count))
+    """A seed and those that follow it, after 2^32 - 1 from 0; ValueError for no seed, and for more than 10,000."""
+    if not 0 < count <= _MOST:  # each is a run of its own; a slip of the hand must not fill the memory
+        raise ValueError(f"seeds must be a whole number from 1 to {_MOST:,}, got {count}.")
+    return tuple((seed_from(first) + index) % 2**32 for index in range(count))
 
 
 def curves_of(histories: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -26,7 +26,7 @@ from proxflow.browser.curves import curves
 from proxflow.browser.scene import few_rows
 from proxflow.notes import ended_whole
 from proxflow.report import ReportFigure, ReportTable, report_text, write_report
-from proxflow.store import RunFolder, read_json, write_json
+from proxflow.store import RunFolder, read_json, seed_folders, write_json
 
 __all__ = ["PageContent", "Standing", "exhibits_of", "page_text", "rebuild", "standing", "write_page"]
 
@@ -167,8 +167,8 @@ def _parts(folder: Path) -> list[tuple[str, Path]]:
 
 def _seeds(folder: Path) -> list[tuple[str, Path]]:
     """The runs of several seeds, in their order."""
-    numbers = sorted(int(file.parent.name[5:]) for file in folder.glob("seed-[0-9]*/settings.json"))
-    return [(f"seed {number}", folder / f"seed-{number}") for number in numbers]
+    numbers = [own.name[5:] for own in seed_folders(folder) if (own / "settings.json").exists()]
+    return [(f"seed {number}", folder / f"seed-{number}") for number in sorted(numbers, key=int)]
 
 
 def _files(folder: Path) -> list[Path]:

@@ -33,7 +33,17 @@ from proxflow.training import ended_whole
 from proxflow.trajectories import Onlooker, final_scene
 from proxflow.trust import Judgement, judge, judge_by_halves, judge_by_trial
 
-__all__ = ["Data", "Diverged", "Interrupted", "LabelColumn", "Mover", "RunResult", "finish", "run_transport"]
+__all__ = [
+    "Data",
+    "Diverged",
+    "Interrupted",
+    "LabelColumn",
+    "Mover",
+    "RunResult",
+    "finish",
+    "run_transport",
+    "say_warning",
+]
 
 _SECONDS_BETWEEN_CHECKPOINTS = 10.0
 _SECONDS_BETWEEN_LOOKS = 2.0  # of trajectory.npz and history.csv, for those who follow the run in a browser
@@ -236,7 +246,7 @@ def run_transport(
     transport.set_params(callbacks=(*preview, *callbacks))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # an early end is told below, in the command's own words
-        warnings.showwarning = _tell
+        warnings.showwarning = say_warning
         data = [target.samples, *([] if source is None else [source.samples])]
         transport.fit(*data, checkpoint=folder.checkpoint, checkpoint_seconds=_SECONDS_BETWEEN_CHECKPOINTS)
     if spread:  # what follows is one process's work
@@ -398,7 +408,7 @@ def _judged(
     return judge_by_trial(rows, generate, units=transport.in_units, seed=transport.seed_)
 
 
-def _tell(message: Warning | str, *_: Any, **__: Any) -> None:
+def say_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     """Say a warning in one line of the command's own."""
     print(f"proxflow: {message}", file=sys.stderr)
 

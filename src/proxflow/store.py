@@ -26,7 +26,17 @@ import numpy.typing as npt
 
 from proxflow.atomic import TEMPORARY, atomic_path, named_failure, reason
 
-__all__ = ["RunFolder", "atomic_path", "default_name", "read_json", "to_json", "write_csv", "write_json", "write_text"]
+__all__ = [
+    "RunFolder",
+    "atomic_path",
+    "default_name",
+    "read_json",
+    "seed_folders",
+    "to_json",
+    "write_csv",
+    "write_json",
+    "write_text",
+]
 
 # What a run writes, and so all that overwriting may remove. settings.json marks the folder and goes last.
 _KNOWN = (
@@ -216,6 +226,12 @@ class RunFolder:
                 for file in inputs:
                     if folder.resolve() in Path(file).resolve().parents:
                         raise ValueError(f"{folder} holds the input {file}: nothing was removed; choose another --out.")
+                for part in _parts(folder):  # which the new run makes afresh
+                    if (other := _foreign(part)) is not None:
+                        raise ValueError(
+                            f"{other} is not of the run in {folder}: nothing was removed; move it, or choose another "
+                            "--out."
+                        )
                 _remove_known(folder)
             tempfile.TemporaryFile(dir=folder).close()  # a read-only place fails now, not after the run
         return cls(folder)
@@ -316,8 +332,26 @@ def _parts(folder: Path) -> list[Path]:
     arguments = arguments if isinstance(arguments, dict) else {}
     methods = str(arguments.get("method", "")).split(",")
     parts = [folder / name for name in methods if len(methods) > 1 and name.isalpha()]
-    parts += folder.glob("seed-[0-9]*") if arguments.get("seeds") else []
+    parts += seed_folders(folder) if arguments.get("seeds") else []
     return [part for part in parts if _is_run(part)]
+
+
+def seed_folders(folder: Path) -> list[Path]:
+    """The folders of single seeds in a run's folder; a copy of one, under a name like it, is the user's."""
+    return [own for own in folder.glob("seed-*") if re.fullmatch(r"seed-[0-9]+", own.name)]
+
+
+def _foreign(folder: Path) -> Path | None:
+    """Something in the part of a run, or in a part of that, that no run wrote."""
+    parts = _parts(folder)
+    for file in folder.iterdir():
+        if file.name == "figures" and file.is_dir() and not file.is_symlink():
+            others = [figure for figure in file.iterdir() if figure.suffix.lower() not in _FIGURES]
+            if others:
+                return others[0]
+        elif file not in parts and file.name != "settings.json" and not any(file.match(known) for known in _KNOWN):
+            return file
+    return next((found for part in parts if (found := _foreign(part)) is not None), None)
 
 
 def _remove_known(folder: Path) -> None:

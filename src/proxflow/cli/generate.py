@@ -123,6 +123,8 @@ def generate(
 ) -> None:
     """New samples from the distribution of the samples in DATA, with pictures and numbers."""
     options = dict(locals())
+    from proxflow.ensembles import seeds_after
+
     methods = chosen_methods(method)
     check_options(methods, options)
     if distributed and len(methods) > 1:
@@ -153,7 +155,7 @@ def generate(
     choices = Choices("generate", given(options))
     if seeds is not None and seeds < 2:
         raise ValueError(f"--seeds must be a whole number of at least 2, got {seeds}.")
-    several = [(seed + index) % 2**32 for index in range(seeds or 1)]
+    several = seeds_after(seed, seeds or 1)
     if len(methods) == 1 and seeds is not None:
         run_seeds(
             choices, partial(mover, methods[0]), several, table, out, overwrite, as_json, resume,

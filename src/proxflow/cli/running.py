@@ -99,7 +99,7 @@ def _spread_over(
     from proxflow.ensemble_page import draw_seeds, summary_of
     from proxflow.ensembles import Watcher, at_once
     from proxflow.progress import Progress
-    from proxflow.runs import Diverged, Interrupted, finish, run_transport
+    from proxflow.runs import Diverged, Interrupted, finish, run_transport, say_warning
     from proxflow.store import write_json
 
     folders = {seed: whole.path / f"seed-{seed}" for seed in seeds}
@@ -107,6 +107,7 @@ def _spread_over(
     with warnings.catch_warnings(), Progress("transporting", len(seeds) * steps) as bar:
         # Filters are one for all threads: one that leaves its own would show what another has hidden.
         warnings.simplefilter("ignore", RuntimeWarning)
+        warnings.showwarning = say_warning
         watcher = Watcher(bar)
 
         def task(seed: int) -> str:
