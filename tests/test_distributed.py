@@ -143,9 +143,16 @@ def test_what_is_not_meant_for_it_is_refused():
     for given, words in {
         ("node:1", 2, None): "all of coordinator", ("node", 2, 0): "HOST:PORT", ("node:99999", 2, 0): "65535",
         ("node:0", 2, 0): "HOST:PORT", ("http://node:1", 2, 0): "HOST:PORT", ("node:1", 2, 2): "counted from 0",
+        ("no node:4000", 2, 1): "'no node' is not known here",
     }.items():  # fmt: skip
         with pytest.raises(ValueError, match=words):
             distributed.start(*given)
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ValueError, match=f"port {port} cannot be had on this machine .*: choose another"):
+            distributed.start(f"127.0.0.1:{port}", 2, 0)
 
 
 def test_a_process_alone_agrees_with_itself():

@@ -85,6 +85,8 @@ def main(draw: Callable[[Choice], Plate], doc: str, *, files: str = "") -> None:
     missing = [str(file) for file in getattr(given, "files", []) if not file.exists()]
     if missing:
         parser.error(f"no such file: {', '.join(missing)}")
+    if given.out and (given.out.suffix != ".png" or not given.out.parent.is_dir()):
+        parser.error(f"--out takes a .png file in a folder that exists, got {given.out}")
     start = time.perf_counter()
     plate = draw(Choice(given.quick, given.seed, given.data, tuple(getattr(given, "files", ()))))
     print(f"{plate.table()}\n{plate.stand_in}\n{time.perf_counter() - start:.0f} s")
@@ -106,8 +108,11 @@ where it prints none.
 
 def write_page(*only: str) -> None:
     """Run the scripts (all, or those named) and write their sections of the page; the others stay."""
+    known = [name for chapter in CHAPTERS.values() for name in chapter]
+    if unknown := sorted(set(only) - set(known)):
+        raise SystemExit(f"no such script: {', '.join(unknown)}; there are {', '.join(known)}")
     texts = _written()
-    for name in only or [name for chapter in CHAPTERS.values() for name in chapter]:
+    for name in only or known:
         module = importlib.import_module(name)
         start = time.process_time()  # whatever else the machine does meanwhile
         plate = module.draw(Choice())

@@ -77,6 +77,7 @@ def start(coordinator: str | None = None, processes: int | None = None, process:
             )
         if not 0 <= process < processes:
             raise ValueError(f"process {process} of {processes}: processes are counted from 0.")
+        _check_address(host, int(port), here=process == 0)
     patience = threading.Timer(_START, _give_up, given)
     patience.daemon = True
     patience.start()
@@ -175,6 +176,23 @@ def listen(seconds: float = 3.0) -> None:
     """After an error: if it came of another process's end, the lifeline says so and ends this one meanwhile."""
     if _lifelines:
         time.sleep(seconds)
+
+
+def _check_address(host: str, port: int, *, here: bool) -> None:
+    """Say at once what would be waited for in vain: a name nobody knows; on process 0, a port that somebody has."""
+    try:
+        socket.getaddrinfo(host.strip("[]"), port)
+    except OSError as problem:
+        raise ValueError(f"the coordinator's host {host!r} is not known here: {problem.strerror or problem}.") from None
+    if here:
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind(("", port))
+            except OSError as problem:
+                raise ValueError(
+                    f"port {port} cannot be had on this machine ({problem.strerror}): choose another."
+                ) from None
 
 
 def _report(usual: Callable[..., Any], *error: Any) -> None:
