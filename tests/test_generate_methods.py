@@ -307,6 +307,9 @@ def test_pictures_refuse_what_cannot_be_drawn():
 
 def test_one_method_over_several_leaves_nothing_of_them(again, capsys):
     (again / "all" / "gan" / "notes.txt").write_text("mine")
+    code, _, err = call(capsys, "generate", "a.csv", "--out", "all", "--overwrite", *PLAIN)
+    assert (code, "notes.txt is not of the run" in err, Path("all/proximal").exists()) == (2, True, True)
+    (again / "all" / "gan" / "notes.txt").unlink()
     assert call(capsys, "generate", "a.csv", "--out", "all", "--overwrite", *PLAIN)[0] == 0
-    assert files("all") == WRITTEN - {"report.html", "flow.npz", "page.json"} | {"gan/notes.txt"}
+    assert files("all") == WRITTEN - {"report.html", "flow.npz", "page.json"}
     assert not Path("all/proximal").exists()

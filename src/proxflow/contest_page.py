@@ -34,7 +34,7 @@ def draw_contest(contest: Contest, target: Data, folder: RunFolder, arguments: M
     if won:
         tables.append(ReportTable("Who is best at what", ("what", "best", "in words"), won))
     content = PageContent(
-        f"{' and '.join(names) or 'No method'} on the same data",
+        f"{', '.join(names) or 'No method'} on the same data",
         [*contest.sentences(), "Every method has a folder and a report of its own beside this page."],
         tables, _figures(contest, target, folder),
         {name: value for name, value in arguments.items() if value is not None}, command,

@@ -80,7 +80,7 @@ class Judgement:
         if self.nearest_real == 0:
             return "Novelty cannot be measured: most held-out real samples equal a training sample."
         relative = self.nearest_new / self.nearest_real
-        if relative < 0.25:
+        if relative < 0.25 or self.near_copies > 0.5:
             words = "Most new samples nearly copy a training sample"
         elif relative < 0.75:
             words = "New samples are variations of training samples, nearer to them than real ones are"
