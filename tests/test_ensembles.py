@@ -92,6 +92,9 @@ def test_differences_within_two_errors_are_none():
     assert near.verdicts()[0][1] == ["a", "b"]
     assert far.verdicts()[0][1] == ["a"]
     assert far.table()[1][1] == "2 ± 0.01"
+    few, more = (Contest((entry("a", [2.0, 2.1] * n), entry("b", [2.25, 2.35] * n)), {}) for n in (1, 3))
+    assert few.verdicts()[0][1] == ["a", "b"]  # of two seeds a deviation is hardly known
+    assert more.verdicts()[0][1] == ["a"]
     assert CRITERIA[0].shown(2.0, None) == "2"
 
 

@@ -2,10 +2,13 @@
 
 import importlib
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from proxflow import plots
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "examples" / "paper"
@@ -43,8 +46,6 @@ def test_every_script_draws_its_plate_quickly(name, plates, tmp_path):
     assert plate.rows
     assert all(what and here for what, _, here in plate.rows)
     if plate.figure:
-        from proxflow import plots
-
         assert plots.save_figure(plate.figure, tmp_path / "plate.png").stat().st_size > 2000
     section = plates.section(name, script.__doc__, plate, 1.0)
     assert section.startswith("### ")
@@ -54,8 +55,6 @@ def test_every_script_draws_its_plate_quickly(name, plates, tmp_path):
 
 
 def test_a_script_is_a_command(tmp_path, users_environment):
-    import subprocess
-
     script = [sys.executable, FOLDER / "one_number.py"]
     made = subprocess.run(
         [*script, "--quick", "--out", tmp_path / "one.png"],

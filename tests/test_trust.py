@@ -29,6 +29,14 @@ def test_a_copier_is_found_out():
     assert "nearly copy" in " ".join(found.sentences())
 
 
+def test_many_near_copies_are_called_so():
+    near = TRAIN + 0.2 * RNG.normal(size=TRAIN.shape)
+    found = judge(near, TRAIN, FRESH, TEST, basis="x")
+    assert found.nearest_new > 0.25 * found.nearest_real
+    assert found.near_copies > 0.5
+    assert "nearly copy" in " ".join(found.sentences())
+
+
 def test_a_copier_of_tied_data_is_not_praised():
     tied = np.rint(TRAIN[:, :1])
     found = judge(tied, tied, np.rint(FRESH[:, :1]), np.rint(TEST[:, :1]), basis="x")

@@ -20,7 +20,14 @@ from proxflow.flows import METHODS, ConstantStep, DivergenceStep, Particles
 from proxflow.gamma import GroupSort, SpectralNormalised
 from proxflow.plots.style import ACCENT, PARTICLES, QUIET, TARGET, bare_axes, headline, new_figure
 
-CASES = {"Euler": "euler", "Heun": "heun", "RK4": "rk4", "Euler, our defaults": "euler"}
+PUBLISHED = SpectralNormalised(L=1.0, width=32, learning_rate=4e-3), ConstantStep(0.5)
+OURS = GroupSort(L=1.0), DivergenceStep()
+CASES = {
+    "Euler": ("euler", *PUBLISHED),
+    "Heun": ("heun", *PUBLISHED),
+    "RK4": ("rk4", *PUBLISHED),
+    "Euler, our defaults": ("euler", *OURS),
+}
 
 
 def draw(choice: Choice) -> Plate:
@@ -31,20 +38,18 @@ def draw(choice: Choice) -> Plate:
     target = np.zeros((count, 12))
     target[:, :2] = centres[rng.integers(0, 4, count)] + 0.5 * rng.normal(size=(count, 2))
     source = 3.0 * rng.normal(size=(count, 12))
-    published = SpectralNormalised(L=1.0, width=32, learning_rate=4e-3)
 
     cases = dict(list(CASES.items())[:1]) if choice.quick else CASES
     figure = new_figure(9.0, 2.8)
     panels = figure.subplots(1, len(cases), sharey=True, squeeze=False)[0]
     rows = []
-    for (name, method), axes in zip(cases.items(), panels, strict=True):
+    for (name, (method, space, rule)), axes in zip(cases.items(), panels, strict=True):
         paths, times = [], []
 
         def watch(run, paths=paths, times=times):
             paths.append(np.asarray(run.state.points)[:, 2:])  # the ten coordinates that should vanish
             times.append(run.history["step_size"].sum())
 
-        rule, space = (DivergenceStep(), GroupSort(L=1.0)) if "our" in name else (ConstantStep(0.5), published)
         pair, key = Divergence(space), jax.random.key(choice.seed)
         evolve(Particles(rule, method), pair, source, target, steps=steps, chunk=2, callbacks=[watch], key=key)
         off = np.sqrt((np.asarray(paths) ** 2).sum(axis=2).mean(axis=1))

@@ -215,7 +215,7 @@ class Contest:
         return {
             method: deviation / math.sqrt(count) * float(student.ppf(0.975, 2 * (count - 1))) / 2
             for method, (deviation, count) in found.items()
-            if deviation is not None and count > 1
+            if deviation is not None
         }
 
     def verdicts(self) -> list[tuple[Criterion, list[str], str]]:

@@ -139,16 +139,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(403, "text/plain", f"only for {server.address}\n")
             return
         asked = urlsplit(self.path)
-        try:
-            if asked.path == "/":
-                self._answer(200, "text/html", server.pages.page())
-            elif asked.path == "/news":
-                mark = parse_qs(asked.query).get("mark", [""])[0]
-                self._answer(200, "application/json", to_json(server.pages.news(mark)))
-            else:
-                self._answer(404, "text/plain", "nothing here\n")
-        except (OSError, ValueError) as problem:  # the run is being removed, or written anew
-            self._answer(503, "text/plain", f"the run cannot be read now: {problem}\n")
+        if asked.path == "/":
+            self._answer(200, "text/html", server.pages.page())
+        elif asked.path == "/news":
+            mark = parse_qs(asked.query).get("mark", [""])[0]
+            self._answer(200, "application/json", to_json(server.pages.news(mark)))
+        else:
+            self._answer(404, "text/plain", "nothing here\n")
 
     def _answer(self, code: int, kind: str, text: str) -> None:
         body = text.encode("utf-8", "replace")
