@@ -99,7 +99,7 @@ def _judged(sampler: Sampler, heldout: np.ndarray) -> tuple[str, str, str]:
 
 
 def seconds(*names: str) -> str:
-    """Processor seconds of one training on the moons, with compilation: other work on the machine cannot lengthen them."""
+    """Processor seconds of one training on the moons, with compilation: no other work on the machine lengthens them."""
     rows: list[list[object]] = []
     for name in names or [name for name in RIVALS if name != "MMD flow"]:  # which trains nothing
         row: list[object] = [name]
